@@ -1,0 +1,1 @@
+//! Identity from credentials and the decisions of the access layers.

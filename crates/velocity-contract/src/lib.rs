@@ -1,0 +1,1 @@
+//! What outsiders see: resource types, HTTP bodies, the table of error codes.

@@ -1,0 +1,1 @@
+//! The Kubernetes API for one process: development and hermetic tests.

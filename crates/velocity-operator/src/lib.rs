@@ -1,0 +1,1 @@
+//! The operator: from SchemaDefinitions to Postgres.

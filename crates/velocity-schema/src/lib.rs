@@ -1,0 +1,1 @@
+//! The schema language: names, fields, values, validated schemas, expressions.

@@ -1,0 +1,1 @@
+//! SQL as values: identifiers, fragments with binds, query plans, DDL with lock classes.
