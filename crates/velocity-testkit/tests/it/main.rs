@@ -1,0 +1,55 @@
+//! The shared Postgres and its databases, as a test uses them.
+
+use tokio_postgres::error::SqlState;
+use velocity_testkit::{Template, TestCluster, TestDatabase};
+
+static WITH_A_TABLE: Template = Template::new("with_a_table", |owner_url| {
+    Box::pin(async move {
+        let (client, connection) = tokio_postgres::connect(&owner_url, tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client
+            .batch_execute("create table made_once (id int); insert into made_once values (7)")
+            .await
+            .unwrap();
+    })
+});
+
+#[tokio::test]
+async fn databases_of_one_template_do_not_see_each_others_rows() {
+    let (one, other) =
+        tokio::join!(TestDatabase::create_from(&WITH_A_TABLE), TestDatabase::create_from(&WITH_A_TABLE));
+    one.owner().await.batch_execute("delete from made_once").await.unwrap();
+
+    let left = |rows: Vec<tokio_postgres::Row>| rows.len();
+    assert_eq!(left(one.owner().await.query("select id from made_once", &[]).await.unwrap()), 0);
+    assert_eq!(left(other.owner().await.query("select id from made_once", &[]).await.unwrap()), 1);
+}
+
+#[tokio::test]
+async fn a_plain_database_is_empty_and_its_api_role_may_do_nothing() {
+    let database = TestDatabase::create().await;
+    let (client, connection) =
+        tokio_postgres::connect(database.api_url(), tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let who = client.query_one("select current_user::text, current_database()::text", &[]).await.unwrap();
+    assert_eq!((who.get::<_, &str>(0), who.get::<_, &str>(1)), ("velocity_api", database.name()));
+
+    let error = client.batch_execute("create table mine (id int)").await.unwrap_err();
+    assert_eq!(error.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE));
+}
+
+#[tokio::test]
+async fn a_killed_postgres_comes_back_with_what_was_committed() {
+    let cluster = TestCluster::start().await;
+    let database = cluster.create_database_with(&WITH_A_TABLE).await;
+    let client = database.owner().await;
+    client.batch_execute("insert into made_once values (8)").await.unwrap();
+
+    cluster.kill_postgres().await;
+    assert!(client.batch_execute("select 1").await.is_err());
+    cluster.restart_postgres().await;
+
+    let count: i64 =
+        database.owner().await.query_one("select count(*) from made_once", &[]).await.unwrap().get(0);
+    assert_eq!(count, 2);
+}
