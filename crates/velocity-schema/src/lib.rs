@@ -1,1 +1,22 @@
-//! The schema language: names, fields, values, validated schemas, expressions.
+//! The schema language: names, fields, values and the validated schema.
+//!
+//! Pure: nothing here reads a clock, a file or a socket. A [`Schema`] can only be made by [`Schema::parse`],
+//! so whoever holds one never checks names, lengths or types again.
+
+pub mod cel;
+pub mod decimal;
+pub mod field;
+pub mod input;
+pub mod name;
+pub mod registry;
+pub mod schema;
+pub mod spec;
+pub mod time;
+pub mod value;
+pub mod violation;
+
+pub use field::{Field, FieldType};
+pub use name::{FieldName, Name, SchemaPath, Version};
+pub use schema::Schema;
+pub use value::Value;
+pub use violation::{Violation, Violations};

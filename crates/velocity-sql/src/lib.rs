@@ -1,1 +1,15 @@
-//! SQL as values: identifiers, fragments with binds, query plans, DDL with lock classes.
+//! SQL as values: identifiers that are quoted once, fragments that carry their binds, plans and DDL.
+//!
+//! Pure: nothing here talks to a database. No text of a user ever becomes SQL; names come from validated schemas
+//! through [`Ident`], values travel as [`Bind`]s (or as quoted literals where DDL takes no parameters).
+
+pub mod condition;
+pub mod fragment;
+pub mod ident;
+pub mod names;
+pub mod sql_type;
+
+pub use fragment::{Bind, Fragment, Rendered};
+pub use ident::Ident;
+pub use names::TableNames;
+pub use sql_type::SqlType;

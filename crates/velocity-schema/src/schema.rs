@@ -1,0 +1,173 @@
+//! The validated schema.
+
+mod access;
+mod fields;
+mod parse;
+mod unsupported;
+
+use std::collections::HashMap;
+use std::fmt;
+
+pub use access::{Access, Operation, RowFilter, SYSTEM_ROLE_ADMIN};
+
+use crate::field::{Field, Pattern};
+use crate::name::{FieldName, SchemaPath};
+
+/// The schema of one object type, free of contradictions. Made only by [`Schema::parse`].
+#[derive(Debug, Clone)]
+pub struct Schema {
+    path: SchemaPath,
+    display_name: Option<String>,
+    description: Option<String>,
+    fields: Vec<Field>,
+    by_name: HashMap<String, usize>,
+    unique: Vec<Vec<FieldName>>,
+    indexes: Vec<Index>,
+    rules: Vec<Rule>,
+    access: Access,
+    audit: Audit,
+    strategy: Option<StrategyRef>,
+    hash: SpecHash,
+}
+
+impl Schema {
+    /// Where it lives.
+    pub fn path(&self) -> &SchemaPath {
+        &self.path
+    }
+
+    /// Its name for people.
+    pub fn display_name(&self) -> Option<&str> {
+        self.display_name.as_deref()
+    }
+
+    /// What its records are.
+    pub fn description(&self) -> Option<&str> {
+        self.description.as_deref()
+    }
+
+    /// Every field of a record in the order of the JSON: `id`, the declared ones, then the other system fields.
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    /// The field of that name.
+    pub fn field(&self, name: &str) -> Option<&Field> {
+        self.by_name.get(name).and_then(|index| self.fields.get(*index))
+    }
+
+    /// The position of the field in [`Self::fields`].
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.by_name.get(name).copied()
+    }
+
+    /// The `id` field, always the first.
+    pub fn id(&self) -> &Field {
+        &self.fields[0]
+    }
+
+    /// Unique combinations of fields, beyond fields that are unique alone.
+    pub fn unique(&self) -> &[Vec<FieldName>] {
+        &self.unique
+    }
+
+    /// The indexes that the schema asks for.
+    pub fn indexes(&self) -> &[Index] {
+        &self.indexes
+    }
+
+    /// The rules across fields.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// Who may do what.
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// What the audit trail demands.
+    pub fn audit(&self) -> &Audit {
+        &self.audit
+    }
+
+    /// The AuthStrategy that it names.
+    pub fn strategy(&self) -> Option<&StrategyRef> {
+        self.strategy.as_ref()
+    }
+
+    /// The hash of the spec that it was made from.
+    pub fn hash(&self) -> &SpecHash {
+        &self.hash
+    }
+}
+
+/// An index that the schema asks for.
+#[derive(Debug, Clone)]
+pub struct Index {
+    /// The fields in order.
+    pub keys: Vec<IndexKey>,
+    /// Only these records are in it: the CEL text, compiled by [`crate::cel`].
+    pub condition: Option<crate::cel::Filter>,
+}
+
+/// A field of an index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexKey {
+    /// The field.
+    pub field: FieldName,
+    /// Whether from large to small.
+    pub descending: bool,
+}
+
+/// A rule across fields.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// The compiled condition over `self` and `oldSelf`.
+    pub program: crate::cel::Program,
+    /// What the caller is told when it does not hold.
+    pub message: String,
+    /// The field that the error names.
+    pub field: Option<FieldName>,
+}
+
+/// What the audit trail demands.
+#[derive(Debug, Clone, Default)]
+pub struct Audit {
+    /// The operations that need a reason.
+    pub require_reason: Vec<Operation>,
+    /// What every reason matches.
+    pub reason_pattern: Option<Pattern>,
+}
+
+/// The AuthStrategy that a schema names.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StrategyRef {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl fmt::Display for StrategyRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// `sha256:…` of a spec: equal specs have equal hashes, whatever the order of their keys.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SpecHash(pub(crate) String);
+
+impl SpecHash {
+    /// The hash as `status.specHash` has it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SpecHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

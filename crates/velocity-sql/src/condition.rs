@@ -1,0 +1,1 @@
+//! From a checked CEL filter to a SQL condition.
