@@ -1,0 +1,81 @@
+//! Why a caller has no identity. The texts are constants: nothing of the credential is ever repeated.
+
+use crate::claims::ClaimError;
+use crate::identity::IdentityError;
+
+/// Why a request has no identity. Both are 401.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AuthError {
+    /// No credential was sent: `AUTH_REQUIRED`.
+    #[error("this needs a credential: send `Authorization: Bearer <token>`")]
+    Required,
+    /// A credential was sent and is not taken: `AUTH_INVALID_TOKEN`.
+    #[error(transparent)]
+    InvalidToken(#[from] TokenRefusal),
+}
+
+impl AuthError {
+    /// The value of the `WWW-Authenticate` header that goes with the 401 (RFC 6750, section 3).
+    pub fn challenge(&self) -> &'static str {
+        match self {
+            Self::Required => "Bearer",
+            Self::InvalidToken(_) => r#"Bearer error="invalid_token""#,
+        }
+    }
+}
+
+/// Why a token is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TokenRefusal {
+    /// More than one Authorization header, so it is not certain which one counts.
+    #[error("there is more than one Authorization header: send one")]
+    Ambiguous,
+    /// Another scheme than Bearer.
+    #[error("the Authorization header is not `Bearer <token>`")]
+    NotBearer,
+    /// Longer than any token may be.
+    #[error("the token is longer than 16 KiB")]
+    TooLong,
+    /// Not three base64url parts with a JSON header and JSON claims.
+    #[error("the token is malformed")]
+    Malformed,
+    /// A kind of JWT that is not an access token (`typ`).
+    #[error("this kind of token (its `typ`) is not an access token")]
+    WrongType,
+    /// An extension that we would have to understand (`crit`).
+    #[error("the token demands an extension (`crit`) that is not supported")]
+    CriticalExtension,
+    /// Its `iss` names no issuer of the strategy.
+    #[error("the token's issuer is not one that is accepted here")]
+    UnknownIssuer,
+    /// Its algorithm is not in the issuer's list.
+    #[error("the token's algorithm is not one that its issuer may use here")]
+    AlgorithmNotAllowed,
+    /// No key of the issuer has its `kid` and fits its algorithm.
+    #[error("the token's key is unknown, or does not fit its algorithm")]
+    UnknownKey,
+    /// The issuer's keys have never been fetched.
+    #[error("the keys of the token's issuer cannot be fetched at the moment")]
+    KeysUnavailable,
+    /// Signed by someone else, or changed since.
+    #[error("the token's signature is wrong")]
+    BadSignature,
+    /// It has no `exp`.
+    #[error("the token has no expiry (`exp`)")]
+    NoExpiry,
+    /// Past its `exp`.
+    #[error("the token has expired")]
+    Expired,
+    /// Before its `nbf`, or issued in the future.
+    #[error("the token is not valid yet")]
+    NotYetValid,
+    /// Meant for someone else.
+    #[error("the token is meant for another audience")]
+    WrongAudience,
+    /// Its claims do not give an identity.
+    #[error(transparent)]
+    Claims(#[from] ClaimError),
+    /// Its claims give an identity that is over a limit.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+}
