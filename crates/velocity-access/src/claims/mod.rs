@@ -270,11 +270,11 @@ mod tests {
         mapping.filter(|_| violations.is_empty()).ok_or(violations)
     }
 
-    fn map(spec: Value, claims: Value) -> Result<MappedClaims, ClaimError> {
-        mapping(spec).unwrap().apply(&claims)
+    fn map(spec: Value, claims: &Value) -> Result<MappedClaims, ClaimError> {
+        mapping(spec).unwrap().apply(claims)
     }
 
-    fn attributes(rules: Value, claims: Value) -> Value {
+    fn attributes(rules: &Value, claims: &Value) -> Value {
         Value::Object(
             map(json!({ "attributes": rules, "actorId": { "path": "$.sub" } }), claims).unwrap().attributes,
         )
@@ -283,7 +283,7 @@ mod tests {
     #[test]
     fn by_default_sub_roles_and_attributes_map_as_they_are() {
         let claims = json!({ "sub": "ravi", "roles": ["b", "a", "b"], "attributes": { "region": "west", "level": 3 } });
-        let mapped = map(json!({}), claims).unwrap();
+        let mapped = map(json!({}), &claims).unwrap();
         assert_eq!(mapped.actor, "ravi");
         assert_eq!(mapped.roles.iter().collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(Value::Object(mapped.attributes), json!({ "region": "west", "level": 3 }));
@@ -291,28 +291,31 @@ mod tests {
 
     #[test]
     fn claims_that_are_not_there_give_no_roles_and_no_attributes_but_an_actor_must_be() {
-        let mapped = map(json!({}), json!({ "sub": "ravi" })).unwrap();
+        let mapped = map(json!({}), &json!({ "sub": "ravi" })).unwrap();
         assert!(mapped.roles.is_empty() && mapped.attributes.is_empty());
-        assert_eq!(map(json!({}), json!({ "roles": ["a"] })), Err(ClaimError::NoActor));
-        assert_eq!(map(json!({}), json!({ "sub": null })), Err(ClaimError::NoActor));
-        assert_eq!(map(json!({}), json!({ "sub": [] })), Err(ClaimError::NoActor));
+        assert_eq!(map(json!({}), &json!({ "roles": ["a"] })), Err(ClaimError::NoActor));
+        assert_eq!(map(json!({}), &json!({ "sub": null })), Err(ClaimError::NoActor));
+        assert_eq!(map(json!({}), &json!({ "sub": [] })), Err(ClaimError::NoActor));
     }
 
     #[test]
     fn claims_of_the_wrong_type_are_refused_not_guessed() {
-        assert_eq!(map(json!({}), json!({ "sub": 7 })), Err(ClaimError::NotText("actorId".to_owned())));
-        assert_eq!(map(json!({}), json!({ "sub": ["a", "b"] })), Err(ClaimError::SeveralActors));
+        assert_eq!(map(json!({}), &json!({ "sub": 7 })), Err(ClaimError::NotText("actorId".to_owned())));
+        assert_eq!(map(json!({}), &json!({ "sub": ["a", "b"] })), Err(ClaimError::SeveralActors));
         for roles in
             [json!(7), json!({ "platform-admin": true }), json!(["a", 7]), json!([["a"]]), json!(true)]
         {
             assert_eq!(
-                map(json!({}), json!({ "sub": "a", "roles": roles })),
+                map(json!({}), &json!({ "sub": "a", "roles": roles })),
                 Err(ClaimError::NotText("roles".to_owned()))
             );
         }
-        assert_eq!(map(json!({}), json!({ "sub": "a", "attributes": "x" })), Err(ClaimError::NotAnObject(0)));
         assert_eq!(
-            map(json!({}), json!({ "sub": "a", "roles": vec!["r"; MAX_VALUES + 1] })),
+            map(json!({}), &json!({ "sub": "a", "attributes": "x" })),
+            Err(ClaimError::NotAnObject(0))
+        );
+        assert_eq!(
+            map(json!({}), &json!({ "sub": "a", "roles": vec!["r"; MAX_VALUES + 1] })),
             Err(ClaimError::TooMany("roles".to_owned()))
         );
     }
@@ -323,36 +326,21 @@ mod tests {
             { "type": "split", "separator": " " }, { "type": "prefixStrip", "prefix": "velocity." },
             { "type": "uppercase" }, { "type": "staticAppend", "values": ["employee"] }] } });
         let mapped =
-            map(spec, json!({ "sub": "a", "scope": "openid velocity.read velocity.write" })).unwrap();
+            map(spec, &json!({ "sub": "a", "scope": "openid velocity.read velocity.write" })).unwrap();
         assert_eq!(mapped.roles.iter().collect::<Vec<_>>(), ["READ", "WRITE", "employee"]);
     }
 
     #[test]
     fn an_attribute_keeps_its_type_however_many_values_there_are() {
         let claims = json!({ "sub": "a", "one": ["x"], "level": 3, "dn": "CN=a,OU=b" });
-        assert_eq!(
-            attributes(json!([{ "name": "v", "path": "$.level" }]), claims.clone()),
-            json!({ "v": 3 })
-        );
-        assert_eq!(
-            attributes(json!([{ "name": "v", "path": "$.one" }]), claims.clone()),
-            json!({ "v": ["x"] })
-        );
-        assert_eq!(
-            attributes(json!([{ "name": "v", "path": "$.one[*]" }]), claims.clone()),
-            json!({ "v": ["x"] })
-        );
-        assert_eq!(
-            attributes(json!([{ "name": "v", "path": "$.one[0]" }]), claims.clone()),
-            json!({ "v": "x" })
-        );
-        assert_eq!(
-            attributes(json!([{ "name": "v", "path": "$.none[*]" }]), claims.clone()),
-            json!({ "v": [] })
-        );
-        assert_eq!(attributes(json!([{ "name": "v", "path": "$.none" }]), claims.clone()), json!({}));
+        assert_eq!(attributes(&json!([{ "name": "v", "path": "$.level" }]), &claims), json!({ "v": 3 }));
+        assert_eq!(attributes(&json!([{ "name": "v", "path": "$.one" }]), &claims), json!({ "v": ["x"] }));
+        assert_eq!(attributes(&json!([{ "name": "v", "path": "$.one[*]" }]), &claims), json!({ "v": ["x"] }));
+        assert_eq!(attributes(&json!([{ "name": "v", "path": "$.one[0]" }]), &claims), json!({ "v": "x" }));
+        assert_eq!(attributes(&json!([{ "name": "v", "path": "$.none[*]" }]), &claims), json!({ "v": [] }));
+        assert_eq!(attributes(&json!([{ "name": "v", "path": "$.none" }]), &claims), json!({}));
         let with = |step: Value| {
-            attributes(json!([{ "name": "v", "path": "$.dn", "transforms": [step] }]), claims.clone())
+            attributes(&json!([{ "name": "v", "path": "$.dn", "transforms": [step] }]), &claims)
         };
         assert_eq!(with(json!({ "type": "lowercase" })), json!({ "v": "cn=a,ou=b" }));
         assert_eq!(with(json!({ "type": "split", "separator": ";" })), json!({ "v": ["CN=a,OU=b"] }));
@@ -368,7 +356,7 @@ mod tests {
     fn a_later_attribute_rule_replaces_an_earlier_one() {
         let rules = json!([{ "path": "$.attributes" }, { "name": "region", "path": "$.region" }]);
         let claims = json!({ "sub": "a", "region": "east", "attributes": { "region": "west", "team": "x" } });
-        assert_eq!(attributes(rules, claims), json!({ "region": "east", "team": "x" }));
+        assert_eq!(attributes(&rules, &claims), json!({ "region": "east", "team": "x" }));
     }
 
     #[test]

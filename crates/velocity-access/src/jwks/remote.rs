@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use reqwest::{Client, Url, redirect};
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use velocity_contract::auth_strategy::JwtAlgorithm;
@@ -38,7 +38,7 @@ impl Default for RemoteKeySettings {
         Self {
             timeout: Duration::from_secs(5),
             max_bytes: 256 * 1024,
-            refresh_every: Duration::from_secs(5 * 60),
+            refresh_every: Duration::from_mins(5),
             unknown_key_floor: Duration::from_secs(30),
             retry_floor: Duration::from_secs(5),
         }
@@ -96,7 +96,7 @@ struct Shared {
     client: Client,
     settings: RemoteKeySettings,
     current: ArcSwap<Fetched>,
-    gate: Mutex<Gate>,
+    gate: Arc<Mutex<Gate>>,
 }
 
 /// The keys of one URL, kept fresh by a task that ends with this value.
@@ -128,7 +128,7 @@ impl RemoteKeys {
             client: client.build()?,
             settings,
             current: ArcSwap::from_pointee(Fetched { keys: KeySet::default(), status }),
-            gate: Mutex::new(Gate { next_fetch: Instant::now() }),
+            gate: Arc::new(Mutex::new(Gate { next_fetch: Instant::now() })),
             url,
         });
         let background = tokio::spawn(refresh_forever(Arc::clone(&shared))).abort_handle();
@@ -146,12 +146,7 @@ impl RemoteKeys {
         if let Some(found) = self.shared.current.load().keys.find(kid, algorithm) {
             return Ok(use_key(found));
         }
-        // A task of its own: a caller that goes away must not waste the one fetch that the floor allows.
-        let shared = Arc::clone(&self.shared);
-        let refreshed = tokio::spawn(async move { shared.refresh_if_due().await }).await;
-        if let Err(error) = refreshed {
-            tracing::error!(error = %error, jwks.url = %self.shared.url, "fetching a key set was cut off");
-        }
+        Shared::refresh_if_due(&self.shared).await;
         let current = self.shared.current.load();
         match current.keys.find(kid, algorithm) {
             Some(found) => Ok(use_key(found)),
@@ -166,26 +161,32 @@ impl RemoteKeys {
 }
 
 async fn refresh_forever(shared: Arc<Shared>) {
-    let mut ticks = tokio::time::interval(shared.settings.refresh_every);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    // A request may have asked first.
+    Shared::refresh_if_due(&shared).await;
     loop {
-        ticks.tick().await;
-        let mut gate = shared.gate.lock().await;
-        shared.refresh(&mut gate).await;
+        tokio::time::sleep(shared.settings.refresh_every).await;
+        let gate = Arc::clone(&shared.gate).lock_owned().await;
+        shared.refresh(gate).await;
     }
 }
 
 impl Shared {
     /// Whoever waits here for a fetch under way finds its result instead of fetching again.
-    async fn refresh_if_due(&self) {
-        let mut gate = self.gate.lock().await;
-        if Instant::now() >= gate.next_fetch {
-            self.refresh(&mut gate).await;
+    async fn refresh_if_due(shared: &Arc<Self>) {
+        let gate = Arc::clone(&shared.gate).lock_owned().await;
+        if Instant::now() < gate.next_fetch {
+            return;
+        }
+        // A task of its own, which takes the gate with it: callers that ask and go away would otherwise give it back
+        // before the fetch has counted, and so get round the floor.
+        let fetching = Arc::clone(shared);
+        if let Err(error) = tokio::spawn(async move { fetching.refresh(gate).await }).await {
+            tracing::error!(error = %error, jwks.url = %shared.url, "fetching a key set was cut off");
         }
     }
 
     /// Fetches; on failure the keys that are known stay.
-    async fn refresh(&self, gate: &mut Gate) {
+    async fn refresh(&self, mut gate: OwnedMutexGuard<Gate>) {
         let outcome = self.fetch().await;
         let before = self.current.load_full();
         let floor = match outcome {
