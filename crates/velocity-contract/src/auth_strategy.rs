@@ -117,7 +117,7 @@ pub struct JwtIssuerSpec {
     #[serde(default = "default_algorithms")]
     #[cfg_attr(
         feature = "crd",
-        schemars(length(min = 1, max = 10), extend("x-kubernetes-list-type" = "set"))
+        schemars(length(min = 1, max = 12), extend("x-kubernetes-list-type" = "set"))
     )]
     pub algorithms: Vec<JwtAlgorithm>,
     /// How far the issuer's clock and ours may differ when `exp`, `nbf` and `iat` are checked: a duration such as
@@ -277,10 +277,7 @@ pub struct ClaimRuleSpec {
 pub struct AttributeRuleSpec {
     /// The attribute's name. Without it the path must give an object, and each of its members becomes an attribute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(
-        feature = "crd",
-        schemars(length(max = 63), regex(pattern = r"^[A-Za-z_][A-Za-z0-9_]*$"))
-    )]
+    #[cfg_attr(feature = "crd", schemars(length(max = 63), regex(pattern = r"^[A-Za-z_][A-Za-z0-9_]*$")))]
     pub name: Option<String>,
     /// JSONPath over the claims. Without transforms the value keeps its JSON type.
     #[cfg_attr(feature = "crd", schemars(length(min = 1, max = 512)))]
@@ -427,10 +424,7 @@ pub struct SecretKeyRef {
 pub struct ApiKeySpec {
     /// The request header that carries the key.
     #[serde(default = "default_header_name")]
-    #[cfg_attr(
-        feature = "crd",
-        schemars(length(min = 1, max = 64), regex(pattern = r"^[A-Za-z0-9-]+$"))
-    )]
+    #[cfg_attr(feature = "crd", schemars(length(min = 1, max = 64), regex(pattern = r"^[A-Za-z0-9-]+$")))]
     pub header_name: String,
     /// From which addresses keys are taken: IP addresses or networks such as `10.0.0.0/8`. Empty: from anywhere.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
