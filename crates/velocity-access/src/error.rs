@@ -1,5 +1,7 @@
 //! Why a caller has no identity. The texts are constants: nothing of the credential is ever repeated.
 
+use velocity_contract::Code;
+
 use crate::claims::ClaimError;
 use crate::identity::IdentityError;
 
@@ -15,6 +17,14 @@ pub enum AuthError {
 }
 
 impl AuthError {
+    /// The code of the answer.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Required => Code::AuthRequired,
+            Self::InvalidToken(_) => Code::AuthInvalidToken,
+        }
+    }
+
     /// The value of the `WWW-Authenticate` header that goes with the 401 (RFC 6750, section 3).
     pub fn challenge(&self) -> &'static str {
         match self {
