@@ -1,0 +1,190 @@
+//! A list against a schema: everything that it names exists and is allowed.
+
+use velocity_schema::field::FieldType;
+use velocity_schema::{Schema, Value};
+
+use super::condition::{Condition, find, how_to_allow};
+use super::cursor::{self, CursorKey, QueryDigest, Refused};
+use super::error::{PlanCode, PlanError};
+use super::request::{CountMode, ListRequest, RequestedSort};
+
+/// A list that can be rendered without further checks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ListPlan {
+    /// The fields wanted, by position, in the order of the answer.
+    pub(super) projection: Vec<usize>,
+    /// The projection, then what the order needs besides.
+    pub(super) fetched: Vec<usize>,
+    pub(super) conditions: Vec<Condition>,
+    pub(super) keys: Vec<SortKey>,
+    /// The keys of the last row of the page before.
+    pub(super) after: Option<Vec<Value>>,
+    pub(super) limit: u32,
+    pub(super) offset: u32,
+    pub(super) count: Option<CountMode>,
+    digest: QueryDigest,
+}
+
+/// A field of the order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SortKey {
+    /// Its position in the schema's fields.
+    pub position: usize,
+    /// From large to small; nulls first then.
+    pub descending: bool,
+}
+
+/// How many records fit the conditions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Total {
+    /// How many.
+    pub total: u64,
+    /// Whether it is a guess; without statistics the number up to which was counted.
+    pub estimated: bool,
+}
+
+impl ListPlan {
+    /// Plans a request.
+    pub fn plan(schema: &Schema, request: &ListRequest, key: &CursorKey) -> Result<Self, PlanError> {
+        let projection = plan_fields(schema, request.fields.as_deref())?;
+        let conditions =
+            request.filters.iter().map(|filter| Condition::plan(schema, filter)).collect::<Result<Vec<_>, _>>()?;
+        let keys = plan_sort(schema, &request.sort)?;
+        let digest = digest(schema, request, &keys);
+        let after = match &request.cursor {
+            Some(cursor) => Some(open_cursor(schema, &keys, key, digest, cursor)?),
+            None => None,
+        };
+        let mut fetched = projection.clone();
+        for key in &keys {
+            if !fetched.contains(&key.position) {
+                fetched.push(key.position);
+            }
+        }
+        Ok(Self {
+            projection,
+            fetched,
+            conditions,
+            keys,
+            after,
+            limit: request.limit,
+            offset: request.offset,
+            count: request.count,
+            digest,
+        })
+    }
+
+    /// The fields of the answer, by their positions in the schema, in order.
+    pub fn projection(&self) -> &[usize] {
+        &self.projection
+    }
+
+    /// The columns of the result: [`Self::projection`], then what the order needs besides.
+    pub fn fetched(&self) -> &[usize] {
+        &self.fetched
+    }
+
+    /// The order; it always tells any two records apart.
+    pub fn keys(&self) -> &[SortKey] {
+        &self.keys
+    }
+
+    /// Records on the page. One more is fetched, to know whether there is a next page.
+    pub fn limit(&self) -> usize {
+        self.limit as usize
+    }
+
+    /// Whether and how to count.
+    pub fn count(&self) -> Option<CountMode> {
+        self.count
+    }
+
+    /// Whether it is answered in a few milliseconds at any size of the table: a page of up to 100 records, in the
+    /// order of an index, without a count and without conditions that no index answers.
+    pub fn is_light(&self) -> bool {
+        self.limit <= 100
+            && self.count.is_none()
+            && self.keys.len() <= 2
+            && self.conditions.len() <= 4
+            && self.conditions.iter().all(Condition::is_indexable)
+    }
+
+    /// The cursor behind a row, whose values are in the order of [`Self::keys`].
+    pub fn cursor_after(&self, key: &CursorKey, values: &[Value]) -> Option<String> {
+        cursor::seal(key, self.digest, values)
+    }
+}
+
+fn plan_fields(schema: &Schema, fields: Option<&[String]>) -> Result<Vec<usize>, PlanError> {
+    match fields {
+        None => Ok((0..schema.fields().len()).collect()),
+        Some(names) => names.iter().map(|name| Ok(find(schema, name, "fields")?.0)).collect(),
+    }
+}
+
+/// The keys, with the id behind them where they do not tell all records apart. It goes in the last key's direction, so
+/// that one index on (field, id) serves both directions.
+fn plan_sort(schema: &Schema, sort: &[RequestedSort]) -> Result<Vec<SortKey>, PlanError> {
+    let mut keys: Vec<SortKey> = Vec::new();
+    let mut tells_apart = false;
+    for RequestedSort { field: name, descending } in sort {
+        let (position, field) = find(schema, name, "sort")?;
+        if !field.sortable || matches!(field.kind, FieldType::Json | FieldType::Array { .. } | FieldType::Bytes { .. }) {
+            return Err(PlanError::new(
+                PlanCode::FieldNotFilterable,
+                "sort",
+                "sortable",
+                format!("`{name}` cannot be sorted by; {}", how_to_allow(field, "sortable")),
+            ));
+        }
+        if keys.iter().any(|key| key.position == position) {
+            return Err(PlanError::malformed("sort", "duplicateField", format!("names `{name}` twice")));
+        }
+        // What comes after a unique key orders nothing.
+        if !tells_apart {
+            keys.push(SortKey { position, descending: *descending });
+        }
+        tells_apart = tells_apart || position == 0 || (field.unique && field.required);
+    }
+    if !tells_apart {
+        let descending = keys.last().is_some_and(|key| key.descending);
+        keys.push(SortKey { position: 0, descending });
+    }
+    Ok(keys)
+}
+
+/// Conditions in any order are the same query; their values count as they were written.
+fn digest(schema: &Schema, request: &ListRequest, keys: &[SortKey]) -> QueryDigest {
+    let path = schema.path().to_string();
+    let mut filters: Vec<[&str; 3]> =
+        request.filters.iter().map(|f| [f.field.as_str(), f.operator.as_str(), f.value.as_str()]).collect();
+    filters.sort_unstable();
+    let sort = keys.iter().flat_map(|key| {
+        let name = schema.fields().get(key.position).map_or("", |field| field.name.as_str());
+        [name, if key.descending { "desc" } else { "asc" }]
+    });
+    let parts = ["list", path.as_str()].into_iter().chain(filters.iter().flatten().copied()).chain(["sort"]).chain(sort);
+    QueryDigest::of(parts)
+}
+
+fn open_cursor(
+    schema: &Schema,
+    keys: &[SortKey],
+    key: &CursorKey,
+    digest: QueryDigest,
+    cursor: &str,
+) -> Result<Vec<Value>, PlanError> {
+    let kinds: Vec<&FieldType> =
+        keys.iter().filter_map(|key| schema.fields().get(key.position)).map(|field| &field.kind).collect();
+    cursor::open(key, digest, &kinds, cursor).map_err(refused_cursor)
+}
+
+pub(super) fn refused_cursor(why: Refused) -> PlanError {
+    let message = match why {
+        Refused::Forged => "is not a cursor of ours; take pagination.nextCursor as it is, or start without a cursor",
+        Refused::OtherQuery => {
+            "belongs to another query; keep filter and sort as they were on the first page, or start without a cursor"
+        }
+    };
+    PlanError::malformed("cursor", "cursor", message)
+}
