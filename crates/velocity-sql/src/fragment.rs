@@ -155,6 +155,28 @@ fn literal(bind: &Bind) -> String {
     format!("{inner}::{}", bind.sql_type.sql())
 }
 
+impl From<&'static str> for Fragment {
+    fn from(text: &'static str) -> Self {
+        Self::sql(text)
+    }
+}
+
+impl From<&Ident> for Fragment {
+    fn from(ident: &Ident) -> Self {
+        Self::ident(ident)
+    }
+}
+
+/// Puts SQL together: each piece is fixed text (`&'static str`), an identifier (`&Ident`) or a [`Fragment`].
+#[macro_export]
+macro_rules! frag {
+    ($($piece:expr),* $(,)?) => {{
+        let mut out = $crate::fragment::Fragment::empty();
+        $(out += $crate::fragment::Fragment::from($piece);)*
+        out
+    }};
+}
+
 impl Add for Fragment {
     type Output = Self;
 

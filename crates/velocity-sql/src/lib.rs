@@ -4,9 +4,11 @@
 //! through [`Ident`], values travel as [`Bind`]s (or as quoted literals where DDL takes no parameters).
 
 pub mod condition;
+pub mod ddl;
 pub mod fragment;
 pub mod ident;
 pub mod names;
+pub mod query;
 pub mod sql_type;
 
 pub use fragment::{Bind, Fragment, Rendered};

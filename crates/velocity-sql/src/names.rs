@@ -45,6 +45,27 @@ impl TableNames {
         Fragment::column(&self.schema, &self.history)
     }
 
+    /// The name of a constraint or index on fields: `table-a-b_suffix`. Field names have no dash, so `[a_b]` and
+    /// `[a, b]` stay apart.
+    pub fn on_fields<'a>(&self, fields: impl IntoIterator<Item = &'a str>, suffix: &str) -> Ident {
+        let mut name = self.table.as_str().to_owned();
+        for field in fields {
+            name.push('-');
+            name.push_str(field);
+        }
+        Ident::fitted(&format!("{name}_{suffix}"))
+    }
+
+    /// The trigger function that completes a row before it is written.
+    pub fn before_function(&self) -> Ident {
+        Ident::fitted(&format!("{}_before_write", self.table.as_str()))
+    }
+
+    /// The trigger function that writes the events of a statement.
+    pub fn after_function(&self) -> Ident {
+        Ident::fitted(&format!("{}_after_write", self.table.as_str()))
+    }
+
     /// `schema.table` without quotes, as `status.table` shows it.
     pub fn display(&self) -> String {
         format!("{}.{}", self.schema.as_str(), self.table.as_str())

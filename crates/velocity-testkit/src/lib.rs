@@ -8,11 +8,13 @@
 
 mod cluster;
 mod database;
+mod provision;
 mod scratch;
 mod template;
 
 pub use crate::cluster::TestCluster;
 pub use crate::database::TestDatabase;
+pub use crate::provision::{PLATFORM, provision, schema};
 pub use crate::template::Template;
 
 /// The superuser of test clusters, who owns what the operator makes.

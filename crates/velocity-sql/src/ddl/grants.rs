@@ -1,0 +1,32 @@
+//! What the domain's role may do: read, insert and update the columns that are the client's, nothing else.
+
+use velocity_schema::Schema;
+
+use crate::fragment::Fragment;
+use crate::frag;
+use crate::ident::Ident;
+use crate::names::TableNames;
+
+/// The grants on both tables, after taking back whatever was there.
+pub(super) fn grants(schema: &Schema, names: &TableNames) -> String {
+    let mut insertable: Vec<Ident> =
+        schema.fields().iter().filter(|field| !field.system).map(|field| Ident::from(&field.name)).collect();
+    let columns = |columns: &[Ident]| Fragment::join(columns.iter().map(Fragment::ident), ", ");
+    let readable: Vec<Ident> = schema
+        .fields()
+        .iter()
+        .map(|field| Ident::from(&field.name))
+        .chain([Ident::fixed("deleted_at")])
+        .collect();
+    let insert = columns(&insertable);
+    insertable.retain(|column| column.as_str() != "id");
+    insertable.push(Ident::fixed("deleted_at"));
+    let update = columns(&insertable);
+    let role = || Fragment::ident(names.role());
+    frag![
+        "revoke all on ", names.table_sql(), ", ", names.history_sql(), " from public, ", role(), ";\n",
+        "grant select (", columns(&readable), "), insert (", insert, "), update (", update, ") on ", names.table_sql(), " to ", role(), ";\n",
+        "grant select on ", names.history_sql(), " to ", role(),
+    ]
+    .inline()
+}

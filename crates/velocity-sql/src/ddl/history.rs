@@ -1,0 +1,74 @@
+//! The event table of a schema, partitioned by month.
+
+use crate::fragment::Fragment;
+use crate::frag;
+use crate::ident::{Ident, quote_literal};
+use crate::names::TableNames;
+
+/// The event table, its sequence, its indexes and its default partition. Columns as the ledger's design has them.
+pub(super) fn create_history(names: &TableNames) -> String {
+    let table = || names.history_sql();
+    let sequence = Fragment::column(&names.schema, &names.sequence).inline();
+    let default_partition = Fragment::column(&names.schema, &Ident::fitted(&format!("{}_default", names.history.as_str())));
+    let by_record = Ident::fitted(&format!("{}_record", names.history.as_str()));
+    let by_seq = Ident::fitted(&format!("{}_order", names.history.as_str()));
+    let columns = format!(
+        " (
+  seq bigint not null default nextval({}::regclass),
+  xid xid8 not null default pg_current_xact_id(),
+  occurred_at timestamp with time zone not null,
+  record_id text collate \"C\" not null,
+  version bigint not null,
+  operation text not null,
+  actor text not null,
+  actor_type text,
+  strategy text,
+  request_id text,
+  trace_id text,
+  reason text,
+  changed text[],
+  state jsonb,
+  prev_hash bytea,
+  hash bytea not null
+) partition by range (occurred_at);
+",
+        quote_literal(&sequence)
+    );
+    frag!["create sequence if not exists ", Fragment::column(&names.schema, &names.sequence), ";\ncreate table ", table()].inline()
+        + &columns
+        + &frag![
+            "create table ", default_partition, " partition of ", table(), " default;\n",
+            "create index ", &by_record, " on ", table(), " (record_id, version desc);\n",
+            "create index ", &by_seq, " on ", table(), " (seq);\n",
+            "alter sequence ", Fragment::column(&names.schema, &names.sequence), " owned by ", table(), ".seq",
+        ]
+        .inline()
+}
+
+/// A month's partition: its name and the statement that makes it. Months are of UTC.
+pub fn partition_for(names: &TableNames, year: i32, month: u32) -> (Ident, String) {
+    let name = Ident::fitted(&format!("{}_{year:04}_{month:02}", names.history.as_str()));
+    let (next_year, next_month) = if month == 12 { (year + 1, 1) } else { (year, month + 1) };
+    let sql = frag![
+        "create table if not exists ",
+        Fragment::column(&names.schema, &name),
+        " partition of ",
+        names.history_sql(),
+    ]
+    .inline()
+        + &format!(
+            " for values from ('{year:04}-{month:02}-01 00:00:00+00') to ('{next_year:04}-{next_month:02}-01 00:00:00+00')"
+        );
+    (name, sql)
+}
+
+/// The partitions that a table needs in a month: that month's and the two after it, so that an operator that is down
+/// for a month delays nothing.
+pub fn partitions(names: &TableNames, year: i32, month: u32) -> Vec<(Ident, String)> {
+    (0..3)
+        .map(|ahead| {
+            let index = month - 1 + ahead;
+            partition_for(names, year + i32::try_from(index / 12).unwrap_or(0), index % 12 + 1)
+        })
+        .collect()
+}

@@ -1,0 +1,21 @@
+//! DDL as values: what a schema needs in Postgres, what is there, and the steps between the two.
+
+mod columns;
+mod grants;
+mod history;
+mod indexes;
+mod live;
+mod plan;
+mod policies;
+mod step;
+mod triggers;
+
+pub use columns::column_definition;
+pub use history::{partition_for, partitions};
+pub use indexes::{IndexKind, WantedIndex, unique_fields, wanted_indexes};
+pub use live::{Live, LiveColumn, LiveTable, Target};
+pub use plan::{Plan, Waiting, plan};
+pub use step::{Class, Lock, Step};
+
+/// The columns that no record shows.
+pub const HIDDEN_COLUMNS: [&str; 2] = ["deleted_at", "_head_hash"];
