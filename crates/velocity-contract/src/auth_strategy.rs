@@ -2,6 +2,33 @@
 //!
 //! Every field of the contract parses here, and an unknown one is an error. Whether a strategy makes sense, and
 //! whether this version acts on it, is decided by the validated form in `velocity-access`.
+//!
+//! ```yaml
+//! type: jwt
+//! jwt:
+//!   issuers:
+//!     - issuer: https://id.acme.com/realms/acme
+//!       audience: velocity                       # or a list
+//!       jwksUrl: https://id.acme.com/realms/acme/protocol/openid-connect/certs
+//!       algorithms: [RS256]
+//!       clockSkew: 30s
+//!       claimMapping:
+//!         actorId: { path: $.preferred_username, transforms: [{ type: lowercase }] }
+//!         roles:
+//!           path: $.realm_access.roles
+//!           transforms:
+//!             - { type: prefixStrip, prefix: velocity- }   # other roles are dropped; `unmatched: keep` keeps them
+//!             - { type: lookup, table: { buyers: [procurement-reader, procurement-writer] }, unmatched: keep }
+//!             - { type: staticAppend, values: [employee] }
+//!         attributes:
+//!           - path: $.attributes                          # a whole object
+//!           - { name: region, path: $.address.region }    # one attribute, as it is
+//!           - name: teams
+//!             path: $.groups
+//!             transforms:
+//!               - { type: split, separator: ";" }
+//!               - { type: regexExtract, pattern: "^CN=([^,]+)" }
+//! ```
 
 use std::collections::BTreeMap;
 
@@ -557,6 +584,15 @@ mod tests {
             let spec: AuthStrategySpec = serde_json::from_value(document.clone()).unwrap();
             assert_eq!(serde_json::to_value(&spec).unwrap(), document);
         }
+    }
+
+    #[test]
+    fn the_example_of_the_documentation_parses() {
+        let lines = include_str!("auth_strategy.rs").lines().map_while(|line| line.strip_prefix("//!"));
+        let example: Vec<&str> =
+            lines.skip_while(|l| *l != " ```yaml").skip(1).take_while(|l| *l != " ```").collect();
+        let spec: AuthStrategySpec = serde_saphyr::from_str(&example.join("\n")).unwrap();
+        assert_eq!(spec.jwt.unwrap().issuers[0].claim_mapping.attributes.len(), 3);
     }
 
     #[test]
