@@ -61,7 +61,8 @@ pub(crate) fn find(options: &Options, account: &Account, major: Option<u32>) -> 
         };
     }
     let mut rejected = Vec::new();
-    for dir in candidates(Path::new("/"), options.search_path.as_deref()) {
+    let system = options.search_system.then_some(Path::new("/"));
+    for dir in candidates(system, options.search_path.as_deref()) {
         match inspect(&dir, account, major) {
             Ok(binaries) => return Ok(Search::Found(binaries)),
             Err(reason) => rejected.push(line(&dir, &reason)),
@@ -119,10 +120,23 @@ fn parse_version(output: &str) -> Option<Version> {
 
 /// The folders that hold a `postgres`, best first: PATH, the packages of Debian and Red Hat, Homebrew (ARM,
 /// Intel, Linux), Postgres.app. Within a kind, the highest version first.
-fn candidates(system: &Path, search_path: Option<&OsStr>) -> Vec<PathBuf> {
+fn candidates(system: Option<&Path>, search_path: Option<&OsStr>) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = search_path
         .map(|path| std::env::split_paths(path).filter(|dir| dir.is_absolute()).collect())
         .unwrap_or_default();
+    found.extend(system.map(packaged).unwrap_or_default());
+    let mut unique: Vec<PathBuf> = Vec::new();
+    for dir in found {
+        if dir.join("postgres").is_file() && !unique.contains(&dir) {
+            unique.push(dir);
+        }
+    }
+    unique
+}
+
+/// Where packages put the programs.
+fn packaged(system: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
     let versioned = [
         ("usr/lib/postgresql", ""),
         ("usr", "pgsql-"),
@@ -137,13 +151,7 @@ fn candidates(system: &Path, search_path: Option<&OsStr>) -> Vec<PathBuf> {
     for dir in ["opt/homebrew/bin", "usr/local/bin", "home/linuxbrew/.linuxbrew/bin"] {
         found.push(system.join(dir));
     }
-    let mut unique: Vec<PathBuf> = Vec::new();
-    for dir in found {
-        if dir.join("postgres").is_file() && !unique.contains(&dir) {
-            unique.push(dir);
-        }
-    }
-    unique
+    found
 }
 
 /// The folders `PREFIX<number>` in `parent`, the highest number first.
@@ -198,7 +206,7 @@ mod tests {
         fs::create_dir_all(root.join("usr/lib/postgresql/18/bin")).unwrap();
         let path = std::env::join_paths([root.join("empty"), root.join("somewhere")]).unwrap();
 
-        let found: Vec<String> = candidates(root, Some(&path))
+        let found: Vec<String> = candidates(Some(root), Some(&path))
             .iter()
             .map(|dir| dir.strip_prefix(root).unwrap().display().to_string())
             .collect();

@@ -95,6 +95,12 @@ pub enum Error {
         /// What was given.
         name: String,
     },
+    /// A path that Postgres's own programs refuse.
+    #[error("the data directory {path:?} has a line break in its name, which Postgres cannot use")]
+    BadDataDir {
+        /// What was given.
+        path: PathBuf,
+    },
     /// A name that Postgres would refuse or cut.
     #[error("`{name}` cannot be the superuser's name: it must have 1 to 63 bytes and not begin with `pg_`")]
     BadSuperuser {
@@ -177,12 +183,13 @@ pub enum DownloadError {
         platform: String,
     },
     /// The registry could not be reached or did not answer well.
-    #[error("could not get {url}: {reason}")]
+    #[error("could not get {url}")]
     Unreachable {
         /// What was asked for.
         url: String,
-        /// Why, with all causes.
-        reason: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// What arrived is not what was pinned.
     #[error("{url} has the sha512 {actual}, not the pinned {expected}: it was not used")]
@@ -225,4 +232,7 @@ pub enum DownloadError {
         /// What was tried and what it said.
         reason: String,
     },
+    /// The async runtime is going away.
+    #[error("interrupted: the runtime is shutting down")]
+    Interrupted,
 }

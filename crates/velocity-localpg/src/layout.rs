@@ -94,9 +94,11 @@ impl Layout {
         }
         Ok(())
     }
+}
 
+impl Drop for Layout {
     /// Removes a socket folder that lies elsewhere; the next start makes another.
-    pub(crate) fn remove_borrowed_socket_dir(&self) {
+    fn drop(&mut self) {
         if self.socket_dir.parent() != Some(&self.home) && fs::remove_dir(&self.socket_dir).is_ok() {
             // Without the folder the record only names a place that anyone may take.
             let _ = fs::remove_file(self.root.join(SOCKET_RECORD));

@@ -18,36 +18,49 @@ use nix::unistd::Pid;
 use crate::error::Error;
 use crate::layout::{Layout, remove_if_there};
 use crate::options::{Options, Progress};
+use crate::pid_file::PidFile;
 
-/// What is done at which age of the wait: a fast shutdown may have a checkpoint to write; a backend without its
-/// server may be in a long statement.
-const STEPS: [(Duration, Signal); 3] = [
+/// What a server is sent at which age of the wait. A fast shutdown may have a checkpoint to write.
+const FOR_A_SERVER: [(Duration, Signal); 3] = [
     (Duration::ZERO, Signal::SIGINT),
     (Duration::from_secs(10), Signal::SIGQUIT),
     (Duration::from_secs(15), Signal::SIGKILL),
 ];
+/// The same for backends that have lost their server, which may be in a long statement.
+const FOR_BACKENDS: [(Duration, Signal); 2] =
+    [(Duration::ZERO, Signal::SIGQUIT), (Duration::from_secs(3), Signal::SIGKILL)];
 const GIVE_UP: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(5);
 
 /// Ends what still runs on the cluster and removes its traces.
 pub(crate) fn clear(layout: &Layout, options: &Options) -> Result<(), Error> {
     let data = layout.data();
-    let server = server_pid(&data);
+    let server = PidFile::read(&data).map(|file| Pid::from_raw(file.pid));
     let begin = Instant::now();
-    let mut steps = STEPS.iter().peekable();
+    let mut sent = None;
     loop {
         let running = running(&data, server);
         let Some(&first) = running.first() else { break };
-        if let Some((_, signal)) = steps.next_if(|(age, _)| begin.elapsed() >= *age) {
-            if *signal == Signal::SIGINT {
-                options.progress.report(Progress::StoppingLeftover);
-                tracing::info!(pid = first.as_raw(), "ending the Postgres of a process that was killed");
-            }
-            for &pid in &running {
-                send(pid, server, *signal);
-            }
-        } else if begin.elapsed() > GIVE_UP {
+        let age = begin.elapsed();
+        if age > GIVE_UP {
             return Err(Error::WillNotStop { pid: first.as_raw() });
+        }
+        // A server ends its backends itself; one that loses a backend to a signal takes it for a crash.
+        let has_server = Some(first) == server;
+        let (addressees, signal) = if has_server {
+            (&running[..1], due(&FOR_A_SERVER, age))
+        } else {
+            (&running[..], due(&FOR_BACKENDS, age))
+        };
+        if sent.is_none() {
+            options.progress.report(Progress::StoppingLeftover);
+            tracing::info!(pid = first.as_raw(), "ending the Postgres of a process that was killed");
+        }
+        if sent != Some((has_server, signal)) {
+            sent = Some((has_server, signal));
+            for &pid in addressees {
+                send(pid, signal);
+            }
         }
         thread::sleep(POLL);
     }
@@ -57,22 +70,16 @@ pub(crate) fn clear(layout: &Layout, options: &Options) -> Result<(), Error> {
     layout.remove_stale_sockets()
 }
 
-/// The server ends its backends itself. Backends that have lost it know SIGINT as "cancel the statement", so
-/// they are told to quit at once.
-fn send(pid: Pid, server: Option<Pid>, signal: Signal) {
-    let signal = if signal == Signal::SIGINT && Some(pid) != server { Signal::SIGQUIT } else { signal };
+fn due(steps: &[(Duration, Signal)], age: Duration) -> Signal {
+    steps.iter().rev().find(|(from, _)| age >= *from).map_or(Signal::SIGKILL, |(_, signal)| *signal)
+}
+
+fn send(pid: Pid, signal: Signal) {
     match kill(pid, signal) {
         // Gone is what was wanted; what cannot be signalled shows as not going away.
         Ok(()) | Err(Errno::ESRCH) => {}
         Err(errno) => tracing::warn!(pid = pid.as_raw(), error = %errno, "could not signal"),
     }
-}
-
-/// The number in `postmaster.pid`; negative there for single-user mode.
-fn server_pid(data: &Path) -> Option<Pid> {
-    let text = fs::read_to_string(data.join("postmaster.pid")).ok()?;
-    let pid: i32 = text.lines().next()?.trim().parse().ok()?;
-    pid.checked_abs().filter(|pid| *pid > 1).map(Pid::from_raw)
 }
 
 /// Whether [`running`] sees all processes of a cluster, backends included, so that none is none.

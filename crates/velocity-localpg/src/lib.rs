@@ -23,6 +23,7 @@ mod lifeline;
 mod local;
 mod log_file;
 mod options;
+mod pid_file;
 mod postmaster;
 mod settings;
 mod url;

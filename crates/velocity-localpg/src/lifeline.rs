@@ -26,7 +26,7 @@ pub(crate) fn tie(command: &mut Command, signal: Signal) {
     let request = move || {
         set_pdeathsig(signal)?;
         // Our parent may have gone before the request was made; nobody would tell us then.
-        if getppid() != parent { Err(Errno::ESRCH.into()) } else { Ok(()) }
+        if getppid() == parent { Ok(()) } else { Err(Errno::ESRCH.into()) }
     };
     #[expect(unsafe_code, reason = "two system calls, no allocation: fine between fork and exec")]
     // SAFETY: the closure only makes async-signal-safe calls and allocates nothing.

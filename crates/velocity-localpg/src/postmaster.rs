@@ -1,6 +1,5 @@
 //! The running server: started, watched, signalled and waited for.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 use std::process::{Command, ExitStatus};
@@ -20,10 +19,11 @@ use crate::layout::Layout;
 use crate::lifeline;
 use crate::log_file::LogFile;
 use crate::options::{Durability, Options};
+use crate::pid_file::PidFile;
 use crate::settings;
 
 /// Crash recovery replays up to `max_wal_size`; this is several times what that takes on a slow disk.
-const READY_WITHIN: Duration = Duration::from_secs(120);
+const READY_WITHIN: Duration = Duration::from_mins(2);
 
 /// A fast shutdown writes what is in memory; past this the server is told to quit, and then killed.
 const STOPS_WITHIN: Duration = Duration::from_secs(20);
@@ -76,18 +76,22 @@ impl Postmaster {
     }
 
     /// Kills the server without any shutdown, as a crash would, and waits until it is gone.
-    pub(crate) fn kill(&self) {
-        self.signal(Signal::SIGKILL);
-        while self.exit_status().is_none() {
-            thread::sleep(POLL);
-        }
+    pub(crate) fn kill(&self) -> Result<(), Error> {
+        self.end_by(&[(Signal::SIGKILL, QUITS_WITHIN)])
     }
 
     /// Stops the server: rolls back what is open, disconnects everyone, writes a checkpoint.
     pub(crate) fn stop(&self) -> Result<(), Error> {
-        let steps =
-            [(self.shutdown, STOPS_WITHIN), (Signal::SIGQUIT, QUITS_WITHIN), (Signal::SIGKILL, QUITS_WITHIN)];
-        for (signal, patience) in steps {
+        self.end_by(&[
+            (self.shutdown, STOPS_WITHIN),
+            (Signal::SIGQUIT, QUITS_WITHIN),
+            (Signal::SIGKILL, QUITS_WITHIN),
+        ])
+    }
+
+    /// Sends one signal after the other, each when the one before has had its time.
+    fn end_by(&self, steps: &[(Signal, Duration)]) -> Result<(), Error> {
+        for &(signal, patience) in steps {
             if self.exit_status().is_none() {
                 self.signal(signal);
             }
@@ -121,15 +125,14 @@ impl Postmaster {
         }
     }
 
-    /// The server says in the last line of `postmaster.pid` how far it is.
     fn await_ready(&self, data: &Path, log: &LogFile) -> Result<(), Error> {
-        let pid_file = data.join("postmaster.pid");
         let begin = Instant::now();
         loop {
             if let Some(status) = self.exit_status() {
                 return Err(Error::DidNotStart { status, log: log.path().to_owned(), tail: log.tail() });
             }
-            if fs::read_to_string(&pid_file).is_ok_and(|text| says_ready(&text, self.pid)) {
+            // A file of an earlier server has another number.
+            if PidFile::read(data).is_some_and(|file| file.ready && file.pid == self.raw_pid()) {
                 return Ok(());
             }
             if begin.elapsed() > READY_WITHIN {
@@ -150,13 +153,6 @@ impl Drop for Postmaster {
             tracing::error!(%error, "Postgres goes on running");
         }
     }
-}
-
-fn says_ready(pid_file: &str, pid: u32) -> bool {
-    let mut lines = pid_file.lines();
-    let ours = lines.next().is_some_and(|line| line.trim().parse() == Ok(pid));
-    // The eighth line; Postgres pads the word.
-    ours && lines.nth(6).is_some_and(|status| status.trim() == "ready")
 }
 
 /// Starts the command from a thread that lives as long as its process: the kernel ties the process to the
@@ -183,21 +179,4 @@ fn spawn(
     })?;
     let pid = start.recv().map_err(io::Error::other)??;
     Ok((pid, receiver))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pid_file_of_an_earlier_server_or_of_a_starting_one_is_not_ready() {
-        let file = |pid: u32, status: &str| {
-            format!("{pid}\n/data\n1700000000\n5432\n/socket\n\n  4523  32\n{status}\n")
-        };
-        assert!(says_ready(&file(7, "ready   "), 7));
-        assert!(!says_ready(&file(8, "ready   "), 7));
-        assert!(!says_ready(&file(7, "starting"), 7));
-        assert!(!says_ready("7\n/data\n", 7));
-        assert!(!says_ready("", 7));
-    }
 }

@@ -23,7 +23,7 @@ fn percent_encode(bytes: &[u8]) -> String {
     for &byte in bytes {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                text.push(char::from(byte))
+                text.push(char::from(byte));
             }
             _ => {
                 let _infallible = write!(text, "%{byte:02X}");

@@ -17,12 +17,9 @@ pub struct TestDatabase {
     admin_url: String,
     owner_url: String,
     api_url: String,
-    /// With every `{user}` left open.
-    url_of: UrlPattern,
+    /// A URL up to the user, who comes last.
+    url_of_nobody: String,
 }
-
-/// A URL up to the user, who comes last.
-struct UrlPattern(String);
 
 impl TestDatabase {
     /// A fresh, empty database in the Postgres that the tests of this process share.
@@ -45,7 +42,7 @@ impl TestDatabase {
             owner_url: cluster.url(OWNER, &name).await,
             api_url: cluster.url(API, &name).await,
             admin_url: cluster.admin_url().to_owned(),
-            url_of: UrlPattern(cluster.url("", &name).await),
+            url_of_nobody: cluster.url("", &name).await,
             name,
         }
     }
@@ -67,7 +64,7 @@ impl TestDatabase {
 
     /// Connects as any role. The name must be one that needs no escapes in a URL.
     pub fn url(&self, user: &str) -> String {
-        format!("{}{user}", self.url_of.0)
+        format!("{}{user}", self.url_of_nobody)
     }
 
     /// A client that is logged in as the owner.

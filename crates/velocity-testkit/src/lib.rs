@@ -6,6 +6,8 @@
 //!
 //! Nothing is left behind, also when the test process is killed.
 
+#![expect(clippy::expect_used, reason = "a test that cannot be set up has failed")]
+
 mod cluster;
 mod database;
 mod provision;

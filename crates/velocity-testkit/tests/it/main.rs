@@ -1,5 +1,7 @@
 //! The shared Postgres and its databases, as a test uses them.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use tokio_postgres::error::SqlState;
 use velocity_testkit::{Template, TestCluster, TestDatabase};
 

