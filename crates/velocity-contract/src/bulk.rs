@@ -20,10 +20,10 @@ pub struct BulkRequest<'a> {
     #[serde(default = "atomic", skip_serializing_if = "Clone::clone")]
     pub atomic: bool,
     /// What the writes are called in the events.
-    #[serde(default, skip_serializing_if = "BulkMode::is_write")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub mode: BulkMode,
     /// What a `create` does where the id, or a unique value, is taken.
-    #[serde(default, skip_serializing_if = "OnConflict::is_fail")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub on_conflict: OnConflict,
     /// The operations, done in this order; 1 to [`OPERATIONS_MAX`].
     #[serde(borrow)]
@@ -41,12 +41,6 @@ pub enum BulkMode {
     Import,
 }
 
-impl BulkMode {
-    fn is_write(&self) -> bool {
-        *self == Self::Write
-    }
-}
-
 /// What a `create` does where the id, or a unique value, is taken by a record.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -59,12 +53,6 @@ pub enum OnConflict {
     /// It becomes an update of that record. Only a conflict on the id can be resolved so; one on another unique value
     /// still fails.
     Update,
-}
-
-impl OnConflict {
-    fn is_fail(&self) -> bool {
-        *self == Self::Fail
-    }
 }
 
 /// One operation: `{"create": {…}}`, `{"update": {"id": …, "data": {…}}}`, `{"upsert": {…}}`, `{"delete": {"id": …}}`.
@@ -198,6 +186,10 @@ impl From<Problem> for BulkError {
             current_version: problem.current_version,
         }
     }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 fn atomic() -> bool {

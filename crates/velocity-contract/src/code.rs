@@ -1,6 +1,6 @@
 //! The one table of error codes: what a client may branch on, with its status and its page.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -173,7 +173,7 @@ pub fn as_markdown() -> String {
          | code | status | meaning and way out |\n|---|---|---|\n",
     );
     for code in Code::ALL {
-        page.push_str(&format!("| `{code}` | {} | {}. {} |\n", code.status(), code.title(), code.help()));
+        let _ = writeln!(page, "| `{code}` | {} | {}. {} |", code.status(), code.title(), code.help());
     }
     page
 }

@@ -21,7 +21,7 @@ use crate::{GROUP, VERSION};
 struct Names {
     kind: &'static str,
     plural: &'static str,
-    short_names: &'static [&'static str],
+    short: &'static [&'static str],
     description: &'static str,
 }
 
@@ -41,7 +41,7 @@ pub fn schema_definition() -> Value {
     let names = Names {
         kind: SchemaDefinition::KIND,
         plural: SchemaDefinition::PLURAL,
-        short_names: &["sd", "schemadef"],
+        short: &["sd", "schemadef"],
         description: "The contract of one object type: its table, its API, its rules and who may do what.",
     };
     let mut spec = schema_of::<SchemaDefinitionSpec>();
@@ -49,8 +49,8 @@ pub fn schema_definition() -> Value {
     let ready = ".status.conditions[?(@.type==\"Ready\")]";
     crd(
         &names,
-        spec,
-        schema_of::<SchemaDefinitionStatus>(),
+        &spec,
+        &schema_of::<SchemaDefinitionStatus>(),
         &json!([
             column("Phase", "string", ".status.phase", "Where it stands", 0),
             column("Version", "string", ".spec.version", "The version of the contract", 0),
@@ -75,7 +75,7 @@ pub fn auth_strategy() -> Value {
     let names = Names {
         kind: AuthStrategy::KIND,
         plural: AuthStrategy::PLURAL,
-        short_names: &["authstrat"],
+        short: &["authstrat"],
         description: "How callers prove who they are.",
     };
     let mut spec = schema_of::<AuthStrategySpec>();
@@ -83,8 +83,8 @@ pub fn auth_strategy() -> Value {
     let ready = ".status.conditions[?(@.type==\"Ready\")]";
     crd(
         &names,
-        spec,
-        schema_of::<AuthStrategyStatus>(),
+        &spec,
+        &schema_of::<AuthStrategyStatus>(),
         &json!([
             column("Type", "string", ".spec.type", "The kind of credential", 0),
             column("Ready", "string", &format!("{ready}.status"), "Whether it is in use", 0),
@@ -122,7 +122,7 @@ fn column(name: &str, kind: &str, path: &str, description: &str, priority: u8) -
     json!({ "name": name, "type": kind, "jsonPath": path, "description": description, "priority": priority })
 }
 
-fn crd(names: &Names, spec: Value, status: Value, columns: &Value) -> Value {
+fn crd(names: &Names, spec: &Value, status: &Value, columns: &Value) -> Value {
     json!({
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -134,7 +134,7 @@ fn crd(names: &Names, spec: Value, status: Value, columns: &Value) -> Value {
                 "listKind": format!("{}List", names.kind),
                 "plural": names.plural,
                 "singular": names.kind.to_ascii_lowercase(),
-                "shortNames": names.short_names,
+                "shortNames": names.short,
                 "categories": ["velocity"],
             },
             "scope": "Namespaced",

@@ -109,7 +109,7 @@ fn one_line(node: &mut Map<String, Value>) {
 pub(super) fn write_yaml(value: &Value, indent: usize, out: &mut String) {
     match value {
         Value::Object(members) => {
-            for (position, key) in ordered_keys(members).into_iter().enumerate() {
+            for (position, key) in keys_in_order(members).into_iter().enumerate() {
                 if position > 0 || !out.ends_with("- ") {
                     out.push_str(&" ".repeat(indent));
                 }
@@ -165,11 +165,14 @@ fn is_plain(text: &str) -> bool {
         )
 }
 
-/// What a reader looks for first comes first; the rest by name.
-fn ordered_keys(members: &Map<String, Value>) -> Vec<&String> {
+/// What a reader looks for first comes first; the rest by name, as the properties of a schema are.
+fn keys_in_order(members: &Map<String, Value>) -> Vec<&String> {
     const FIRST: [&str; 6] = ["apiVersion", "kind", "metadata", "name", "type", "description"];
     let mut keys: Vec<&String> = members.keys().collect();
-    keys.sort_by_key(|key| (FIRST.iter().position(|first| first == key).unwrap_or(FIRST.len()), *key));
+    keys.sort();
+    if !members.values().all(Value::is_object) {
+        keys.sort_by_key(|key| FIRST.iter().position(|first| first == key).unwrap_or(FIRST.len()));
+    }
     keys
 }
 
