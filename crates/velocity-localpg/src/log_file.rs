@@ -68,3 +68,34 @@ fn last_lines(text: &str) -> String {
     }
     lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn the_tail_is_what_this_start_wrote_and_no_more_than_an_error_can_show() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("postgres.log");
+        fs::write(&path, "an earlier start\n").unwrap();
+        let (log, mut output) = LogFile::open(path).unwrap();
+        assert_eq!(log.tail(), "(empty)");
+        for number in 1..=50 {
+            writeln!(output, "line {number}").unwrap();
+        }
+        let tail = log.tail();
+        assert!(tail.starts_with("line 31\n") && tail.ends_with("\nline 50"), "{tail}");
+    }
+
+    #[test]
+    fn a_log_that_has_grown_is_moved_aside_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("postgres.log");
+        File::create(&path).unwrap().set_len(LONG + 1).unwrap();
+        drop(LogFile::open(path.clone()).unwrap());
+        assert_eq!(fs::metadata(&path).unwrap().len(), 0);
+        assert_eq!(fs::metadata(dir.path().join("postgres.log.1")).unwrap().len(), LONG + 1);
+    }
+}

@@ -2,6 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tokio_postgres::config::Host;
 use tokio_postgres::error::SqlState;
 use velocity_testkit::{Template, TestCluster, TestDatabase};
 
@@ -54,4 +60,63 @@ async fn a_killed_postgres_comes_back_with_what_was_committed() {
     let count: i64 =
         database.owner().await.query_one("select count(*) from made_once", &[]).await.unwrap().get(0);
     assert_eq!(count, 2);
+}
+
+#[tokio::test]
+async fn a_database_is_dropped_with_its_value_also_while_someone_is_connected() {
+    let cluster = TestCluster::start().await;
+    let database = cluster.create_database().await;
+    let _still_connected = database.owner().await;
+    let name = database.name().to_owned();
+    drop(database);
+
+    let other = cluster.create_database().await;
+    let other = other.owner().await;
+    let begin = Instant::now();
+    while other.query_opt("select from pg_database where datname = $1", &[&name]).await.unwrap().is_some() {
+        assert!(begin.elapsed() < Duration::from_secs(30), "{name} stays");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+const HOLD: &str = "TESTKIT_HOLD";
+
+/// Not a test: what the next one kills.
+#[tokio::test]
+#[ignore = "run by another test, in a process of its own"]
+async fn hold_a_cluster() {
+    if std::env::var_os(HOLD).is_none() {
+        return;
+    }
+    let cluster = TestCluster::start().await;
+    println!("\n{}", cluster.url("velocity_owner", "postgres").await);
+    std::future::pending::<()>().await;
+}
+
+#[test]
+fn a_killed_test_process_leaves_neither_server_nor_files() {
+    let mut holder = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "hold_a_cluster", "--ignored", "--nocapture"])
+        .env(HOLD, "1")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(holder.stdout.take().unwrap()).lines();
+    let url = lines.map(Result::unwrap).find(|line| line.starts_with("postgres://")).unwrap();
+    let config: tokio_postgres::Config = url.parse().unwrap();
+    let [Host::Unix(socket_dir)] = config.get_hosts() else { panic!("{url}") };
+    let folder: PathBuf = socket_dir.ancestors().nth(2).unwrap().to_owned();
+    assert!(folder.file_name().unwrap().to_str().unwrap().starts_with("velocity-test-"), "{folder:?}");
+
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+
+    let begin = Instant::now();
+    while folder.exists() {
+        assert!(begin.elapsed() < Duration::from_secs(30), "{} stays", folder.display());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let servers = Command::new("ps").args(["-eo", "args"]).output().unwrap();
+    let servers = String::from_utf8_lossy(&servers.stdout).into_owned();
+    assert!(!servers.contains(folder.to_str().unwrap()), "{servers}");
 }
