@@ -6,6 +6,7 @@ mod body;
 mod merge;
 mod record;
 mod rules;
+mod state;
 
 use std::fmt;
 
@@ -19,6 +20,7 @@ use crate::violation::{Violation, Violations};
 pub use merge::merge_json;
 pub use record::{parse_create, parse_patch, parse_replace};
 pub use rules::check_rules;
+pub use state::read_state;
 
 /// A record to be written whole: a value for every field of [`Schema::fields`], in that order.
 ///

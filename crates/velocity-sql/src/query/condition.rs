@@ -5,7 +5,7 @@ use velocity_schema::violation::did_you_mean;
 use velocity_schema::{Schema, Value};
 
 use super::error::{PlanCode, PlanError};
-use super::json::{self, JsonTest};
+use super::json::JsonTest;
 use super::operator::Operator;
 use super::request::{RequestedFilter, shown};
 use super::table::TableSql;

@@ -100,6 +100,11 @@ impl HistoryPlan {
         self.limit as usize
     }
 
+    /// Whether the page has no cursor before it.
+    pub fn is_first_page(&self) -> bool {
+        self.before.is_none()
+    }
+
     /// The page: columns as [`HISTORY_COLUMNS`]. A record's versions count its events, so they order them.
     pub fn render(&self, table: &TableSql) -> Rendered {
         let columns = HISTORY_COLUMNS.map(|(name, _)| Fragment::sql(name));

@@ -1,0 +1,53 @@
+//! Which fields a constraint's name stands for.
+
+use std::collections::HashMap;
+
+use velocity_schema::Schema;
+use velocity_sql::{Ident, TableNames, ddl};
+
+/// The rules that columns have as check constraints.
+const RULES: [&str; 10] = [
+    "minLength", "maxLength", "min", "max", "enum", "maxSize", "items", "minItems", "maxItems", "pattern",
+];
+
+/// The constraints of a table by name.
+#[derive(Debug)]
+pub(super) struct Constraints {
+    fields: HashMap<String, Vec<String>>,
+    checks: HashMap<String, (String, &'static str)>,
+}
+
+impl Constraints {
+    pub(super) fn of(schema: &Schema, names: &TableNames) -> Self {
+        let mut fields = HashMap::new();
+        fields.insert(names.on_fields([], "pkey").as_str().to_owned(), vec!["id".to_owned()]);
+        for key in ddl::unique_fields(schema) {
+            let key: Vec<String> = key.iter().map(ToString::to_string).collect();
+            let name = names.on_fields(key.iter().map(String::as_str), "key");
+            fields.insert(name.as_str().to_owned(), key);
+        }
+        let mut checks = HashMap::new();
+        for field in schema.fields() {
+            let name = field.name.as_str();
+            if field.reference.is_some() {
+                let key = names.on_fields([name], "fkey");
+                fields.insert(key.as_str().to_owned(), vec![name.to_owned()]);
+            }
+            for rule in RULES {
+                let check = Ident::fitted(&format!("{name}_{rule}_check"));
+                checks.insert(check.as_str().to_owned(), (name.to_owned(), rule));
+            }
+        }
+        Self { fields, checks }
+    }
+
+    /// The fields of a unique constraint or foreign key.
+    pub(super) fn fields(&self, constraint: &str) -> Option<&[String]> {
+        self.fields.get(constraint).map(Vec::as_slice)
+    }
+
+    /// The field and rule of a check.
+    pub(super) fn check(&self, constraint: &str) -> Option<(&str, &'static str)> {
+        self.checks.get(constraint).map(|(field, rule)| (field.as_str(), *rule))
+    }
+}

@@ -1,0 +1,355 @@
+//! Writes of single records.
+
+use std::sync::Arc;
+
+use velocity_schema::input::{Change, NewRecord, Patch, Replacement, check_rules};
+use velocity_schema::Value;
+use velocity_sql::query::Existing;
+
+use super::bulk::{self, Bulk, BulkReport};
+use super::error::RecordError;
+use super::lane::Lane;
+use super::read::{integer, read_one};
+use super::record::Record;
+use super::session::Session;
+use super::table::{ShapeKey, Table};
+use super::Records;
+use crate::codec::decode_value;
+use crate::wire::{ResultSet, Statement, Transaction, TransactionMode};
+
+/// How often a write that depends on the record's state begins again after another one came first.
+const ATTEMPTS: usize = 5;
+
+/// A write, its input validated against the schema's fields.
+#[derive(Debug, Clone)]
+pub enum Write {
+    /// Make a record.
+    Create(NewRecord),
+    /// Change a record.
+    Patch {
+        /// Its id.
+        id: Value,
+        /// The change, with the version that the record must have, if any.
+        patch: Patch,
+    },
+    /// Make a record, or replace the one with its id. With an expected version only the latter.
+    Replace(Replacement),
+    /// Delete a record softly.
+    Delete {
+        /// Its id.
+        id: Value,
+        /// The version that it must have.
+        expected_version: Option<i64>,
+    },
+    /// Bring a deleted record back.
+    Undelete {
+        /// Its id.
+        id: Value,
+    },
+    /// Many writes in one transaction.
+    Bulk(Bulk),
+}
+
+/// What a write has done.
+#[derive(Debug)]
+pub enum Written {
+    /// The record as it is now.
+    Record {
+        /// The record.
+        record: Record,
+        /// What became of it.
+        effect: Effect,
+    },
+    /// The record is deleted.
+    Deleted {
+        /// Its version, the deletion counted.
+        version: i64,
+    },
+    /// What became of each of many.
+    Bulk(BulkReport),
+}
+
+/// What became of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// It is new.
+    Created,
+    /// It has changed.
+    Updated,
+    /// It was deleted and is back.
+    Undeleted,
+    /// It already was as wanted, and no event was written.
+    Unchanged,
+}
+
+impl Records {
+    /// Carries out a write. Rules of the schema are checked on the way.
+    pub async fn write(
+        &self,
+        session: &Session,
+        table: &Arc<Table>,
+        write: Write,
+    ) -> Result<Written, RecordError> {
+        if matches!(write, Write::Bulk(_)) {
+            let wire = session.to_wire(table.role())?;
+            let of = |error| RecordError::of(table, error);
+            let begin = self.shared.exclusive.begin(
+                wire,
+                TransactionMode::ReadWrite,
+                Some(session.statement_timeout),
+            );
+            let mut transaction = begin.await.map_err(of)?;
+            let written = apply_within(&mut transaction, table, &write).await?;
+            transaction.commit().await.map_err(of)?;
+            return Ok(written);
+        }
+        let mut lane = Lane::alone(&self.shared, session, table)?;
+        apply(&mut lane, table, &write).await
+    }
+}
+
+/// Carries out a write within a transaction, which the caller commits.
+pub(super) async fn apply_within(
+    transaction: &mut Transaction,
+    table: &Arc<Table>,
+    write: &Write,
+) -> Result<Written, RecordError> {
+    match write {
+        Write::Bulk(bulk) => bulk::run(transaction, table, bulk).await.map(Written::Bulk),
+        write => apply(&mut Lane::Within(transaction), table, write).await,
+    }
+}
+
+/// Carries out the write of a single record.
+pub(super) async fn apply(
+    lane: &mut Lane<'_>,
+    table: &Arc<Table>,
+    write: &Write,
+) -> Result<Written, RecordError> {
+    match write {
+        Write::Create(record) => create(lane, table, record).await,
+        Write::Patch { id, patch } => self::patch(lane, table, id, patch).await,
+        Write::Replace(replacement) => replace(lane, table, replacement).await,
+        Write::Delete { id, expected_version } => delete(lane, table, id, *expected_version).await,
+        Write::Undelete { id } => undelete(lane, table, id).await,
+        Write::Bulk(_) => Err(RecordError::internal("a bulk write outside of its own transaction")),
+    }
+}
+
+async fn run(lane: &mut Lane<'_>, table: &Table, statement: Statement) -> Result<ResultSet, RecordError> {
+    lane.write(statement).await.map_err(|error| RecordError::of(table, error))
+}
+
+async fn create(lane: &mut Lane<'_>, table: &Arc<Table>, record: &NewRecord) -> Result<Written, RecordError> {
+    check_rules(table.schema(), &record.values, None)?;
+    let result = run(lane, table, table.insert_statement(&record.values)).await?;
+    Ok(Written::Record { record: Record::new(table, result.into_rows(), 0), effect: Effect::Created })
+}
+
+async fn patch(
+    lane: &mut Lane<'_>,
+    table: &Arc<Table>,
+    id: &Value,
+    patch: &Patch,
+) -> Result<Written, RecordError> {
+    if patch.changes.is_empty() {
+        let record = read_one(lane, table, id).await?.ok_or(RecordError::NotFound)?;
+        expect(record.version()?, patch.expected_version)?;
+        return Ok(Written::Record { record, effect: Effect::Unchanged });
+    }
+    if table.schema().rules().is_empty() && !patch.needs_current() {
+        return patch_blindly(lane, table, id, patch).await;
+    }
+    let positions: Vec<usize> = patch.changes.iter().map(|(position, _)| *position).collect();
+    let mut current = 0;
+    for _ in 0..ATTEMPTS {
+        let record = read_one(lane, table, id).await?.ok_or(RecordError::NotFound)?;
+        let (version, old) = (record.version()?, record.values()?);
+        expect(version, patch.expected_version)?;
+        let new = patch.apply(&old);
+        check_rules(table.schema(), &new, Some(&old))?;
+        let key = ShapeKey::Update(positions.clone(), Existing::Version);
+        let result = run(lane, table, table.statement(key, id, &new, Some(version))).await?;
+        match changed(table, result)? {
+            Changed::Yes(record) => return Ok(Written::Record { record, effect: Effect::Updated }),
+            Changed::No => return Err(RecordError::NotFound),
+            Changed::OtherVersion(other) => current = other,
+        }
+    }
+    Err(RecordError::VersionConflict { current })
+}
+
+/// A patch whose outcome does not depend on what is there: one statement.
+async fn patch_blindly(
+    lane: &mut Lane<'_>,
+    table: &Arc<Table>,
+    id: &Value,
+    patch: &Patch,
+) -> Result<Written, RecordError> {
+    let mut values = vec![Value::Null; table.types().len()];
+    for (position, change) in &patch.changes {
+        if let (Change::Set(value), Some(slot)) = (change, values.get_mut(*position)) {
+            slot.clone_from(value);
+        }
+    }
+    let positions = patch.changes.iter().map(|(position, _)| *position).collect();
+    update(lane, table, positions, id, &values, patch.expected_version).await
+}
+
+async fn update(
+    lane: &mut Lane<'_>,
+    table: &Arc<Table>,
+    positions: Vec<usize>,
+    id: &Value,
+    values: &[Value],
+    expected: Option<i64>,
+) -> Result<Written, RecordError> {
+    let key = ShapeKey::Update(positions, existing(expected));
+    let result = run(lane, table, table.statement(key, id, values, expected)).await?;
+    match changed(table, result)? {
+        Changed::Yes(record) => Ok(Written::Record { record, effect: Effect::Updated }),
+        Changed::No => Err(RecordError::NotFound),
+        Changed::OtherVersion(current) => Err(conflict(lane, table, id, expected, current).await),
+    }
+}
+
+async fn replace(
+    lane: &mut Lane<'_>,
+    table: &Arc<Table>,
+    replacement: &Replacement,
+) -> Result<Written, RecordError> {
+    let Replacement { record: NewRecord { values }, expected_version } = replacement;
+    let id = values.first().unwrap_or(&Value::Null);
+    let declared = || table.sql().writable().iter().copied().filter(|position| *position != 0).collect();
+    if table.schema().rules().is_empty() && expected_version.is_some() {
+        return update(lane, table, declared(), id, values, *expected_version).await;
+    }
+    let mut outcome = Err(RecordError::NotFound);
+    for _ in 0..ATTEMPTS {
+        outcome = if table.schema().rules().is_empty() {
+            let result = run(lane, table, table.statement(ShapeKey::Replace, id, values, None)).await;
+            result.and_then(|result| replaced(table, result))
+        } else {
+            replace_by_the_rules(lane, table, replacement, declared()).await
+        };
+        match &outcome {
+            // Somebody made the record meanwhile, or changed it: it can be replaced now.
+            Err(RecordError::UniqueViolation { fields }) if fields == &["id"] && lane.is_alone() => {}
+            Err(RecordError::VersionConflict { .. }) if expected_version.is_none() => {}
+            _ => break,
+        }
+    }
+    outcome
+}
+
+fn replaced(table: &Arc<Table>, result: ResultSet) -> Result<Written, RecordError> {
+    let record = Record::new(table, result.into_rows(), 0);
+    let effect = if record.flag()? { Effect::Created } else { Effect::Updated };
+    Ok(Written::Record { record, effect })
+}
+
+/// One attempt: reads the record, checks the rules on what it would become, writes if it is still as it was read.
+async fn replace_by_the_rules(
+    lane: &mut Lane<'_>,
+    table: &Arc<Table>,
+    replacement: &Replacement,
+    declared: Vec<usize>,
+) -> Result<Written, RecordError> {
+    let values = &replacement.record.values;
+    let id = values.first().unwrap_or(&Value::Null);
+    let Some(current) = read_one(lane, table, id).await? else {
+        return match replacement.expected_version {
+            Some(_) => Err(RecordError::NotFound),
+            None => create(lane, table, &replacement.record).await,
+        };
+    };
+    let (version, old) = (current.version()?, current.values()?);
+    expect(version, replacement.expected_version)?;
+    let fields = table.schema().fields().iter().zip(&old).zip(values);
+    let new: Vec<Value> =
+        fields.map(|((field, old), new)| if field.system { old.clone() } else { new.clone() }).collect();
+    check_rules(table.schema(), &new, Some(&old))?;
+    update(lane, table, declared, id, &new, Some(version)).await
+}
+
+async fn delete(
+    lane: &mut Lane<'_>,
+    table: &Arc<Table>,
+    id: &Value,
+    expected: Option<i64>,
+) -> Result<Written, RecordError> {
+    let key = ShapeKey::Delete(existing(expected));
+    let result = run(lane, table, table.statement(key, id, &[], expected)).await?;
+    let Some(row) = result.rows().get(0) else { return Err(RecordError::NotFound) };
+    let version = integer(row, 0)?.unwrap_or(0);
+    if decode_value(velocity_sql::SqlType::Bool, row.get(1))? == Value::Boolean(true) {
+        Ok(Written::Deleted { version })
+    } else {
+        Err(conflict(lane, table, id, expected, version).await)
+    }
+}
+
+async fn undelete(lane: &mut Lane<'_>, table: &Arc<Table>, id: &Value) -> Result<Written, RecordError> {
+    let result = run(lane, table, table.statement(ShapeKey::Undelete, id, &[], None)).await?;
+    let rows = result.into_rows();
+    if rows.is_empty() {
+        // Never there, or brought back by somebody else a moment ago.
+        let record = read_one(lane, table, id).await?.ok_or(RecordError::NotFound)?;
+        return Ok(Written::Record { record, effect: Effect::Unchanged });
+    }
+    let record = Record::new(table, rows, 0);
+    let effect = if record.flag()? { Effect::Undeleted } else { Effect::Unchanged };
+    Ok(Written::Record { record, effect })
+}
+
+/// What an update has come to.
+enum Changed {
+    Yes(Record),
+    OtherVersion(i64),
+    No,
+}
+
+fn changed(table: &Arc<Table>, result: ResultSet) -> Result<Changed, RecordError> {
+    let rows = result.into_rows();
+    if rows.is_empty() {
+        return Ok(Changed::No);
+    }
+    let record = Record::new(table, rows, 0);
+    Ok(if record.flag()? { Changed::Yes(record) } else { Changed::OtherVersion(record.version()?) })
+}
+
+fn existing(expected: Option<i64>) -> Existing {
+    if expected.is_some() { Existing::Version } else { Existing::Any }
+}
+
+fn expect(version: i64, expected: Option<i64>) -> Result<(), RecordError> {
+    match expected {
+        Some(expected) if expected != version => Err(RecordError::VersionConflict { current: version }),
+        _ => Ok(()),
+    }
+}
+
+/// The error of a write that needed another version than `seen`. One that came first while this one waited is not in
+/// `seen` yet, which then is the version that was expected.
+async fn conflict(
+    lane: &mut Lane<'_>,
+    table: &Arc<Table>,
+    id: &Value,
+    expected: Option<i64>,
+    seen: i64,
+) -> RecordError {
+    if Some(seen) != expected {
+        return RecordError::VersionConflict { current: seen };
+    }
+    let current = match read_one(lane, table, id).await {
+        Ok(Some(record)) => record.version(),
+        Ok(None) => Err(RecordError::NotFound),
+        Err(error) => Err(error),
+    };
+    match current {
+        Ok(current) if Some(current) != expected => RecordError::VersionConflict { current },
+        // Seen, but not to be changed by this caller.
+        Ok(_) => RecordError::NotFound,
+        Err(error) => error,
+    }
+}
