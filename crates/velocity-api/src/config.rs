@@ -1,0 +1,85 @@
+//! Settings, one struct per concern, each default with its reason.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use velocity_schema::schema::StrategyRef;
+
+/// Everything that can be set about the HTTP API. The database has settings of its own in the store.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// Connections.
+    pub connections: ConnectionConfig,
+    /// Single requests.
+    pub requests: RequestConfig,
+    /// How much one actor may ask for; `None` switches the limit off.
+    pub rate: Option<RateConfig>,
+    /// The AuthStrategy of schemas that name none, and of routes that belong to no schema. Where there is none, every
+    /// call to them is 401.
+    pub default_strategy: Option<StrategyRef>,
+}
+
+/// Limits of connections.
+#[derive(Debug, Clone)]
+pub struct ConnectionConfig {
+    /// How long a client may take to send the head of a request, which is also how long an idle connection is kept.
+    /// Bounds what a slow client can hold; longer than the 15 s keep-alive of common load balancers' health checks.
+    pub header_read_timeout: Duration,
+    /// Largest head of a request in bytes: a 16 KiB token, a long filter, and room.
+    pub max_head_bytes: usize,
+    /// Most open connections. Each costs about 10 KiB when idle; more wait in the listen queue.
+    pub max_connections: usize,
+    /// Most requests at once on one HTTP/2 connection.
+    pub max_concurrent_streams: u32,
+    /// How long requests may go on after the shutdown began. Below the 30 s that Kubernetes gives a pod.
+    pub drain_timeout: Duration,
+}
+
+impl Default for ConnectionConfig {
+    fn default() -> Self {
+        Self {
+            header_read_timeout: Duration::from_secs(30),
+            max_head_bytes: 64 * 1024,
+            max_connections: 8192,
+            max_concurrent_streams: 128,
+            drain_timeout: Duration::from_secs(25),
+        }
+    }
+}
+
+/// Limits of single requests.
+#[derive(Debug, Clone)]
+pub struct RequestConfig {
+    /// Largest body in bytes, as the contract has it.
+    pub max_body_bytes: usize,
+    /// How long a body may take to arrive: 10 MiB at 4 Mbit/s.
+    pub body_timeout: Duration,
+    /// Longest time from the head of a request to the head of its response. Above the body's and the statement's, so
+    /// that those speak first; a stream goes on after it.
+    pub deadline: Duration,
+    /// Longest run of a statement that reads or writes records.
+    pub statement_timeout: Duration,
+    /// Longest run of an export's statement, which takes as long as its client reads.
+    pub export_timeout: Duration,
+}
+
+impl Default for RequestConfig {
+    fn default() -> Self {
+        Self {
+            max_body_bytes: 10 * 1024 * 1024,
+            body_timeout: Duration::from_secs(20),
+            deadline: Duration::from_secs(60),
+            statement_timeout: Duration::from_secs(10),
+            export_timeout: Duration::from_secs(60 * 60),
+        }
+    }
+}
+
+/// A token bucket for each actor.
+#[derive(Debug, Clone, Copy)]
+pub struct RateConfig {
+    /// Requests a second in the long run.
+    pub per_second: NonZeroU32,
+    /// Requests at once after a pause.
+    pub burst: NonZeroU32,
+}

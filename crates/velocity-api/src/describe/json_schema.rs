@@ -1,0 +1,237 @@
+//! The JSON Schema (2020-12) of a record.
+
+use serde_json::{Map, Value as Json, json};
+use velocity_schema::field::{Field, FieldType, Reference};
+use velocity_schema::{Schema, decimal};
+
+/// The dialect of every schema that we write; also the one of OpenAPI 3.1.
+pub(crate) const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
+
+/// Which side of a request a record stands on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// As it is read: every field is there, null where it has no value.
+    Record,
+    /// As it is created or replaced: without what the platform owns.
+    New,
+    /// As a merge patch: whatever is to change, and `version`.
+    Patch,
+}
+
+/// The whole document for `…/schema.json`.
+pub(crate) fn document(schema: &Schema) -> Json {
+    let mut document = record(schema, Shape::Record);
+    let members = [
+        ("$schema", json!(DIALECT)),
+        ("$id", json!(format!("{}/schema.json", schema.path().endpoint()))),
+        ("title", json!(title(schema))),
+        ("x-velocity-path", json!(schema.path().to_string())),
+        ("x-velocity-spec-hash", json!(schema.hash().as_str())),
+    ];
+    if let Json::Object(object) = &mut document {
+        object.extend(members.map(|(name, value)| (name.to_owned(), value)));
+        if let Some(description) = schema.description() {
+            object.insert("description".to_owned(), json!(description));
+        }
+    }
+    document
+}
+
+pub(crate) fn title(schema: &Schema) -> &str {
+    schema.display_name().unwrap_or(schema.path().object.as_str())
+}
+
+/// The schema of a record's object.
+pub(crate) fn record(schema: &Schema, shape: Shape) -> Json {
+    let is_in = |field: &&Field| match shape {
+        Shape::Record => true,
+        Shape::New => !field.system,
+        Shape::Patch => {
+            field.name.as_str() == "version" || !(field.system || field.immutable || is_id(schema, field))
+        }
+    };
+    let is_required = |field: &&Field| match shape {
+        Shape::Record => true,
+        Shape::New => field.required && field.default.is_none() && !field.auto_populated,
+        Shape::Patch => false,
+    };
+    let fields: Vec<&Field> = schema.fields().iter().filter(is_in).collect();
+    let properties: Map<String, Json> =
+        fields.iter().map(|field| (field.name.to_string(), property(schema, field, shape))).collect();
+    let required: Vec<&str> = fields.iter().filter(|f| is_required(f)).map(|f| f.name.as_str()).collect();
+    let mut object = json!({ "type": "object", "properties": properties, "additionalProperties": false });
+    if !required.is_empty() {
+        object["required"] = json!(required);
+    }
+    object
+}
+
+fn is_id(schema: &Schema, field: &Field) -> bool {
+    field.name == schema.id().name
+}
+
+fn property(schema: &Schema, field: &Field, shape: Shape) -> Json {
+    let mut property = kind(&field.kind);
+    let never_null = field.required || field.system || is_id(schema, field);
+    if !never_null {
+        allow_null(&mut property);
+    }
+    let mut set = |name: &str, value: Json| property.insert(name.to_owned(), value);
+    if let Some(description) = &field.description {
+        set("description", json!(description));
+    }
+    if field.deprecated {
+        set("deprecated", json!(true));
+        set("x-velocity-deprecated", json!(true));
+    }
+    if field.system && shape == Shape::Record {
+        set("readOnly", json!(true));
+    }
+    if let (Some(default), Shape::New) = (&field.default, shape) {
+        let mut text = String::new();
+        default.write_json(&mut text);
+        set("default", serde_json::from_str(&text).unwrap_or(Json::Null));
+    }
+    if shape == Shape::Record {
+        set("x-velocity-type", json!(field.kind.name()));
+        set("x-velocity-required", json!(field.required));
+        set("x-velocity-filterable", json!(field.filterable));
+        set("x-velocity-sortable", json!(field.sortable));
+        set("x-velocity-unique", json!(field.unique || is_id(schema, field)));
+        set("x-velocity-immutable", json!(field.immutable || is_id(schema, field)));
+        set("x-velocity-sensitivity", json!(field.sensitivity));
+        if let Some(reference) = &field.reference {
+            set("x-velocity-ref", json_of(reference));
+        }
+    }
+    Json::Object(property)
+}
+
+fn json_of(reference: &Reference) -> Json {
+    let target = &reference.target;
+    json!({
+        "org": target.org, "app": target.app, "domain": target.domain, "object": target.object,
+        "version": target.version, "field": reference.field, "endpoint": target.endpoint(),
+        "onDelete": reference.on_delete, "enforce": reference.enforce,
+    })
+}
+
+/// Null is allowed where it stands for "no value".
+fn allow_null(property: &mut Map<String, Json>) {
+    if let Some(Json::String(only)) = property.get("type") {
+        let both = json!([only, "null"]);
+        property.insert("type".to_owned(), both);
+    }
+    if let Some(Json::Array(values)) = property.get_mut("enum") {
+        values.push(Json::Null);
+    }
+}
+
+fn kind(kind: &FieldType) -> Map<String, Json> {
+    let mut out = Map::new();
+    let mut set = |name: &str, value: Option<Json>| {
+        if let Some(value) = value {
+            out.insert(name.to_owned(), value);
+        }
+    };
+    match kind {
+        FieldType::String { min_length, max_length, pattern } => {
+            set("type", Some(json!("string")));
+            set("minLength", min_length.map(Json::from));
+            set("maxLength", max_length.map(Json::from));
+            set("pattern", pattern.as_ref().map(|p| json!(p.0.as_str())));
+        }
+        FieldType::Integer { min, max } => {
+            set("type", Some(json!("integer")));
+            set("minimum", Some(json!(min.unwrap_or(i64::MIN))));
+            set("maximum", Some(json!(max.unwrap_or(i64::MAX))));
+        }
+        FieldType::Number { precision, scale, min, max } => {
+            let number =
+                |number: &bigdecimal::BigDecimal| serde_json::from_str(&decimal::to_text(number)).ok();
+            set("type", Some(json!("number")));
+            set("minimum", min.as_ref().and_then(number));
+            set("maximum", max.as_ref().and_then(number));
+            set("x-velocity-precision", Some(json!(precision)));
+            set("x-velocity-scale", Some(json!(scale)));
+        }
+        FieldType::Boolean => set("type", Some(json!("boolean"))),
+        FieldType::Timestamp => {
+            set("type", Some(json!("string")));
+            set("format", Some(json!("date-time")));
+        }
+        FieldType::Date => {
+            set("type", Some(json!("string")));
+            set("format", Some(json!("date")));
+        }
+        FieldType::Time => {
+            // RFC 3339 times have an offset, ours have none: the format `time` would refuse them.
+            set("type", Some(json!("string")));
+            set("pattern", Some(json!("^([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?$")));
+        }
+        FieldType::Json => {}
+        FieldType::Enum { values } => {
+            set("type", Some(json!("string")));
+            set("enum", Some(json!(values)));
+        }
+        FieldType::Uuid => {
+            set("type", Some(json!("string")));
+            set("format", Some(json!("uuid")));
+        }
+        FieldType::Bytes { max_size } => {
+            set("type", Some(json!("string")));
+            set("contentEncoding", Some(json!("base64")));
+            set("x-velocity-max-size", max_size.map(Json::from));
+        }
+        FieldType::Array { items, min_items, max_items, unique_items } => {
+            set("type", Some(json!("array")));
+            set("items", Some(Json::Object(self::kind(items))));
+            set("minItems", min_items.map(Json::from));
+            set("maxItems", max_items.map(Json::from));
+            set("uniqueItems", unique_items.then_some(Json::Bool(true)));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::describe::openapi::tests::order;
+
+    #[test]
+    fn a_record_is_described_with_every_field_and_its_keys() {
+        insta::assert_json_snapshot!(document(&order()));
+    }
+
+    #[test]
+    fn what_the_platform_owns_is_not_asked_of_a_new_record() {
+        let new = record(&order(), Shape::New);
+        assert!(new["properties"].get("version").is_none() && new["properties"].get("id").is_some());
+        assert_eq!(new["required"], json!(["amount"]));
+    }
+
+    #[test]
+    fn a_patch_asks_for_nothing_and_takes_the_version() {
+        let patch = record(&order(), Shape::Patch);
+        assert!(patch.get("required").is_none());
+        assert!(patch["properties"].get("version").is_some() && patch["properties"].get("id").is_none());
+    }
+
+    #[test]
+    fn records_that_the_api_shows_fit_their_schema() {
+        let validator = jsonschema::validator_for(&document(&order())).unwrap();
+        let record = json!({
+            "id": "0190c8a5-7b1e-7c3a-9f00-1a2b3c4d5e6f", "amount": 10.50, "status": null, "tags": ["a"], "at": null,
+            "supplier": "S-1", "version": 1, "created_at": "2026-01-01T00:00:00Z", "created_by": "ravi",
+            "updated_at": "2026-01-01T00:00:00.000001Z", "updated_by": "ravi",
+        });
+        assert!(validator.is_valid(&record), "{:?}", validator.iter_errors(&record).collect::<Vec<_>>());
+        let mut wrong = record.clone();
+        wrong["status"] = json!("unknown");
+        assert!(!validator.is_valid(&wrong));
+        let mut extra = record;
+        extra["surplus"] = json!(1);
+        assert!(!validator.is_valid(&extra));
+    }
+}

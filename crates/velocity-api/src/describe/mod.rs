@@ -1,0 +1,5 @@
+//! Descriptions of live schemas: JSON Schema and OpenAPI. Pure functions of the schema and of what the caller may do.
+
+pub(crate) mod json_schema;
+pub(crate) mod openapi;
+mod operations;

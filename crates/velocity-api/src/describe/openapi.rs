@@ -1,0 +1,236 @@
+//! OpenAPI 3.1 of live schemas, with the operations that the caller may do and no others.
+//!
+//! Written piece by piece: a document of ten thousand schemas is never whole in memory.
+
+use serde_json::{Value as Json, json};
+use velocity_schema::Schema;
+use velocity_schema::schema::Operation;
+
+use super::json_schema::{DIALECT, Shape, record, title};
+use super::operations::{Names, OPERATIONS};
+
+/// What comes before the first schema. `title` and `version` say what is described.
+pub(crate) fn head(title: &str, version: &str) -> String {
+    let info = json!({ "title": title, "version": version });
+    let mut text = format!(r#"{{"openapi":"3.1.0","jsonSchemaDialect":{},"info":{info},"#, json!(DIALECT));
+    text.push_str(r#""security":[{"bearer":[]}],"paths":{"#);
+    text
+}
+
+/// The members of `paths` of one schema, without braces.
+pub(crate) fn paths(schema: &Schema, allowed: &[Operation]) -> String {
+    let names = Names::of(schema);
+    let endpoint = schema.path().endpoint();
+    let mut items: Vec<(&str, serde_json::Map<String, Json>)> = Vec::new();
+    for described in OPERATIONS.iter().filter(|described| allowed.contains(&described.needs)) {
+        let operation = (described.build)(&names, schema);
+        match items.iter_mut().find(|(tail, _)| *tail == described.tail) {
+            Some((_, item)) => {
+                item.insert(described.method.to_owned(), operation);
+            }
+            None => {
+                items.push((described.tail, [(described.method.to_owned(), operation)].into_iter().collect()))
+            }
+        }
+    }
+    let members = items
+        .iter()
+        .map(|(tail, item)| format!("{}:{}", json!(format!("{endpoint}{tail}")), Json::Object(item.clone())));
+    members.collect::<Vec<_>>().join(",")
+}
+
+/// What stands between the paths and the components of the schemas: the components that all share, and a comma.
+pub(crate) fn middle() -> String {
+    let problem = json!({
+        "description": "an error",
+        "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } },
+    });
+    let bearer = json!({ "type": "http", "scheme": "bearer", "bearerFormat": "JWT" });
+    let mut text = format!(
+        r#"}},"components":{{"securitySchemes":{{"bearer":{bearer}}},"responses":{{"Problem":{problem}}},"schemas":{{"#
+    );
+    let shared = shared().into_iter().map(|(name, schema)| format!("{}:{schema}", json!(name)));
+    text.push_str(&shared.collect::<Vec<_>>().join(","));
+    text
+}
+
+/// The components of one schema, each after a comma.
+pub(crate) fn components(schema: &Schema) -> String {
+    let names = Names::of(schema);
+    let mut whole = record(schema, Shape::Record);
+    whole["title"] = json!(title(schema));
+    let parts = [
+        (&names.record, whole),
+        (&names.new, record(schema, Shape::New)),
+        (&names.patch, record(schema, Shape::Patch)),
+    ];
+    parts.iter().map(|(name, schema)| format!(",{}:{schema}", json!(name))).collect()
+}
+
+/// What comes after the last schema.
+pub(crate) fn tail() -> &'static str {
+    "}}}"
+}
+
+/// The document of one schema.
+pub(crate) fn document(schema: &Schema, allowed: &[Operation]) -> String {
+    let version = format!("{}+{}", schema.path().version, schema.hash());
+    let mut text = head(title(schema), &version);
+    text.push_str(&paths(schema, allowed));
+    text.push_str(&middle());
+    text.push_str(&components(schema));
+    text.push_str(tail());
+    text
+}
+
+fn shared() -> Vec<(&'static str, Json)> {
+    let any = json!({});
+    let text = json!({ "type": "string" });
+    let maybe = json!({ "type": ["string", "null"] });
+    let count = json!({ "type": "integer", "minimum": 0 });
+    vec![
+        (
+            "Problem",
+            json!({
+                "type": "object", "required": ["type", "title", "status", "detail", "code"],
+                "properties": {
+                    "type": text, "title": text, "status": { "type": "integer" }, "detail": text, "instance": text,
+                    "code": { "enum": velocity_contract::Code::ALL }, "requestId": text,
+                    "errors": { "type": "array", "items": { "$ref": "#/components/schemas/FieldError" } },
+                    "currentVersion": { "type": "integer" },
+                },
+            }),
+        ),
+        (
+            "FieldError",
+            json!({
+                "type": "object", "required": ["field", "rule", "message"],
+                "properties": { "field": text, "rule": text, "message": text },
+            }),
+        ),
+        (
+            "Pagination",
+            json!({
+                "type": "object", "required": ["limit", "nextCursor"],
+                "properties": { "limit": count, "nextCursor": maybe, "total": count, "estimated": count },
+            }),
+        ),
+        (
+            "HistoryEvent",
+            json!({
+                "type": "object",
+                "required": ["seq", "at", "actor", "operation", "version", "changed", "before", "after", "reason",
+                    "requestId", "hash"],
+                "properties": {
+                    "seq": { "type": "integer" }, "at": { "type": "string", "format": "date-time" }, "actor": text,
+                    "operation": text, "version": { "type": "integer" }, "changed": { "type": "array", "items": text },
+                    "before": { "type": ["object", "null"] }, "after": { "type": ["object", "null"] }, "reason": maybe,
+                    "requestId": maybe, "hash": text,
+                },
+            }),
+        ),
+        (
+            "BulkRequest",
+            json!({
+                "type": "object", "required": ["operations"], "additionalProperties": false,
+                "properties": {
+                    "atomic": { "type": "boolean", "default": true },
+                    "mode": { "enum": ["write", "import"], "default": "write" },
+                    "onConflict": { "enum": ["fail", "skip", "update"], "default": "fail" },
+                    "operations": {
+                        "type": "array", "minItems": 1, "maxItems": velocity_contract::bulk::OPERATIONS_MAX,
+                        "items": { "type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": false,
+                            "properties": { "create": any, "update": any, "upsert": any, "delete": any } },
+                    },
+                },
+            }),
+        ),
+        (
+            "BulkResponse",
+            json!({
+                "type": "object", "required": ["data", "stats"],
+                "properties": {
+                    "data": { "type": "array", "items": { "type": "object" } },
+                    "stats": { "type": "object", "properties": {
+                        "created": count, "updated": count, "deleted": count, "skipped": count, "failed": count } },
+                },
+            }),
+        ),
+    ]
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use velocity_schema::spec::SchemaDefinitionSpec;
+
+    use super::*;
+
+    /// A schema with a field of most kinds.
+    pub(crate) fn order() -> Schema {
+        let spec = json!({
+            "org": "acme", "app": "shop", "domain": "sales", "object": "order", "version": "v1", "displayName": "Order",
+            "fields": [
+                { "name": "amount", "type": "number", "precision": 12, "scale": 2, "required": true, "min": 0,
+                  "filterable": true, "sortable": true },
+                { "name": "status", "type": "enum", "enum": ["draft", "sent"], "filterable": true },
+                { "name": "tags", "type": "array", "items": "string", "maxItems": 5 },
+                { "name": "at", "type": "time" },
+                { "name": "supplier", "type": "string", "maxLength": 40, "sensitivity": "internal", "deprecated": true,
+                  "ref": { "object": "supplier", "version": "v1" } },
+            ],
+            "access": { "roles": { "create": ["writer"], "read": ["reader"] } },
+        });
+        Schema::parse(&SchemaDefinitionSpec::from_json(&spec).unwrap()).unwrap()
+    }
+
+    fn parsed(allowed: &[Operation]) -> Json {
+        serde_json::from_str(&document(&order(), allowed)).unwrap()
+    }
+
+    #[test]
+    fn the_document_of_one_schema_is_pinned() {
+        let version_free = |mut document: Json| {
+            document["info"]["version"] = json!("(hash)");
+            document
+        };
+        insta::assert_json_snapshot!(version_free(parsed(&Operation::ALL)));
+    }
+
+    #[test]
+    fn only_what_the_caller_may_do_is_described() {
+        let document = parsed(&[Operation::Read]);
+        let paths = document["paths"].as_object().unwrap();
+        let methods: Vec<(&str, Vec<&str>)> = paths
+            .iter()
+            .map(|(path, item)| {
+                (path.as_str(), item.as_object().unwrap().keys().map(String::as_str).collect())
+            })
+            .collect();
+        let endpoint = "/api/acme/shop/sales/order/v1";
+        assert_eq!(methods, [(endpoint, vec!["get"]), (&*format!("{endpoint}/{{id}}"), vec!["get"])]);
+    }
+
+    #[test]
+    fn every_reference_in_the_document_has_its_target() {
+        let document = parsed(&Operation::ALL);
+        let mut pending = vec![&document];
+        while let Some(json) = pending.pop() {
+            match json {
+                Json::Object(members) => {
+                    if let Some(Json::String(reference)) = members.get("$ref") {
+                        assert!(document.pointer(&reference[1..]).is_some(), "{reference}");
+                    }
+                    pending.extend(members.values());
+                }
+                Json::Array(items) => pending.extend(items),
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn a_document_of_no_schemas_is_valid_json() {
+        let text = format!("{}{}{}", head("t", "1"), middle(), tail());
+        assert!(serde_json::from_str::<Json>(&text).is_ok());
+    }
+}

@@ -1,0 +1,65 @@
+//! What is not there: no route, no such method, not yet. Under `/api` and `/platform` only callers with a credential
+//! are told so.
+
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, any};
+use http::{HeaderMap, Method, Uri};
+
+use crate::catalog::Found;
+use crate::error::ApiError;
+use crate::request::path::schema_route;
+use crate::state::Api;
+
+/// A route of the contract that comes with a later version.
+pub(crate) fn later(what: &'static str) -> MethodRouter<Api> {
+    any(move |State(api): State<Api>, request: Request| async move {
+        let (uri, headers) = (request.uri(), request.headers());
+        authenticate_where_needed(&api, uri, headers).await?;
+        Err::<(), _>(ApiError::NotThereYet { route: shown(uri), what })
+    })
+}
+
+/// No route at all.
+pub(crate) async fn no_route(State(api): State<Api>, uri: Uri, headers: HeaderMap) -> Response {
+    match authenticate_where_needed(&api, &uri, &headers).await {
+        Ok(()) => ApiError::RouteNotFound { path: shown(&uri) }.into_response(),
+        Err(error) => error.into_response(),
+    }
+}
+
+/// A route without this method. The router adds `Allow`.
+pub(crate) async fn no_method(
+    State(api): State<Api>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    match authenticate_where_needed(&api, &uri, &headers).await {
+        Ok(()) => {
+            let method = method.as_str().chars().take(20).collect();
+            ApiError::MethodNotAllowed { method }.into_response()
+        }
+        Err(error) => error.into_response(),
+    }
+}
+
+async fn authenticate_where_needed(api: &Api, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
+    let path = uri.path();
+    let is_below =
+        |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if !is_below("/api") && !is_below("/platform") {
+        return Ok(());
+    }
+    let catalog = api.catalog().load();
+    let strategy = schema_route(path).and_then(|(schema, _)| match catalog.find(schema) {
+        Found::Served(schema) => schema.strategy(),
+        Found::NotReady(_) | Found::Nothing => None,
+    });
+    api.authenticate(strategy.or(api.default_strategy()), headers).await?;
+    Ok(())
+}
+
+fn shown(uri: &Uri) -> String {
+    uri.path().chars().take(400).collect()
+}

@@ -1,0 +1,212 @@
+//! From watch events to the catalog and the strategies.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, Stream, StreamExt};
+use jiff::Timestamp;
+use kube::api::DynamicObject;
+use kube::runtime::watcher::{self, Event};
+use velocity_schema::Schema;
+
+use super::Targets;
+use super::schema_index::{Load, SchemaIndex, key_of};
+use super::specs::{LoadError, ProvisionedSpecs, load};
+use super::strategy_index::{StrategyIndex, name_of};
+use crate::metrics::Metrics;
+
+const SCHEMAS: &str = "SchemaDefinition";
+const STRATEGIES: &str = "AuthStrategy";
+/// Most events that are taken together before the catalog is published: a storm of changes swaps it once.
+const BATCH: usize = 256;
+/// First pause before a provisioned spec is asked for again, doubled up to [`LOAD_PAUSE_MAX`].
+const LOAD_PAUSE: Duration = Duration::from_millis(250);
+const LOAD_PAUSE_MAX: Duration = Duration::from_secs(30);
+
+type Watched = Result<Event<DynamicObject>, watcher::Error>;
+type Loading = FuturesUnordered<BoxFuture<'static, Loaded>>;
+
+/// A load that came back.
+struct Loaded {
+    load: Load,
+    /// How long the next attempt waits.
+    pause: Duration,
+    outcome: Result<Arc<Schema>, LoadError>,
+}
+
+/// Follows the SchemaDefinitions.
+pub(super) async fn follow_schemas(
+    events: impl Stream<Item = Watched>,
+    specs: Arc<dyn ProvisionedSpecs>,
+    targets: &Targets,
+) {
+    let mut events = pin!(events.ready_chunks(BATCH));
+    let mut follower =
+        SchemaFollower { index: SchemaIndex::default(), loading: Loading::new(), listed: false, specs };
+    loop {
+        tokio::select! {
+            batch = events.next() => match batch {
+                Some(batch) => batch.into_iter().for_each(|event| follower.take(event, &targets.metrics)),
+                None => return,
+            },
+            Some(loaded) = follower.loading.next() => follower.take_loaded(loaded, &targets.metrics),
+        }
+        follower.publish(targets);
+    }
+}
+
+struct SchemaFollower {
+    index: SchemaIndex,
+    loading: Loading,
+    /// Whether a list was complete once: until then nothing is published, so that nobody takes a part for the whole.
+    listed: bool,
+    specs: Arc<dyn ProvisionedSpecs>,
+}
+
+impl SchemaFollower {
+    fn take(&mut self, event: Watched, metrics: &Metrics) {
+        match event {
+            Ok(Event::Init) => self.index.begin_list(),
+            Ok(Event::InitApply(object) | Event::Apply(object)) => self.apply(&object),
+            Ok(Event::InitDone) => {
+                self.index.end_list();
+                self.listed = true;
+            }
+            Ok(Event::Delete(object)) => self.index.delete(&key_of(&object)),
+            Err(error) => return note_error(metrics, SCHEMAS, &error),
+        }
+        note_event(metrics, SCHEMAS);
+    }
+
+    fn apply(&mut self, object: &DynamicObject) {
+        let key = key_of(object);
+        let before = self.index.problem(&key).map(str::to_owned);
+        let wanted = self.index.apply(object);
+        match self.index.problem(&key) {
+            Some(problem) if before.as_deref() != Some(problem) => {
+                tracing::warn!(
+                    schema.object = key,
+                    error = problem,
+                    "a SchemaDefinition cannot be served as declared"
+                );
+            }
+            _ => {}
+        }
+        if let Some(wanted) = wanted {
+            self.start_load(wanted, Duration::ZERO);
+        }
+    }
+
+    fn start_load(&self, wanted: Load, pause: Duration) {
+        let specs = Arc::clone(&self.specs);
+        let loading = async move {
+            tokio::time::sleep(pause).await;
+            let outcome = load(&*specs, &wanted.path, &wanted.hash).await;
+            let pause = (pause * 2).clamp(LOAD_PAUSE, LOAD_PAUSE_MAX);
+            Loaded { load: wanted, pause, outcome }
+        };
+        self.loading.push(loading.boxed());
+    }
+
+    fn take_loaded(&mut self, loaded: Loaded, metrics: &Metrics) {
+        let Loaded { load, pause, outcome } = loaded;
+        match outcome {
+            Ok(schema) => {
+                self.index.loaded(&load, schema);
+            }
+            Err(error) if self.index.awaits(&load) => {
+                note_error(metrics, SCHEMAS, &error);
+                self.start_load(load, pause);
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn publish(&self, targets: &Targets) {
+        if !self.listed {
+            return;
+        }
+        let catalog = self.index.catalog().clone();
+        let metrics = &targets.metrics.informer;
+        set(&metrics.served, catalog.served.len());
+        set(&metrics.not_ready, catalog.not_ready.len());
+        set(&metrics.broken.get_or_create(&label(SCHEMAS)), self.index.broken());
+        targets.catalog.store(catalog);
+        metrics.synced.get_or_create(&label(SCHEMAS)).set(1);
+        targets.readiness.schemas_are_synced();
+    }
+}
+
+/// Follows the AuthStrategies.
+pub(super) async fn follow_strategies(events: impl Stream<Item = Watched>, targets: &Targets) {
+    let mut events = pin!(events.ready_chunks(BATCH));
+    let (mut index, mut listed) = (StrategyIndex::default(), false);
+    while let Some(batch) = events.next().await {
+        for event in batch {
+            match event {
+                Ok(Event::Init) => index.begin_list(),
+                Ok(Event::InitApply(object) | Event::Apply(object)) => apply_strategy(&mut index, &object),
+                Ok(Event::InitDone) => {
+                    index.end_list();
+                    listed = true;
+                }
+                Ok(Event::Delete(object)) => index.delete(&object),
+                Err(error) => {
+                    note_error(&targets.metrics, STRATEGIES, &error);
+                    continue;
+                }
+            }
+            note_event(&targets.metrics, STRATEGIES);
+        }
+        if listed {
+            let metrics = &targets.metrics.informer;
+            targets.strategies.store(index.running());
+            set(&metrics.broken.get_or_create(&label(STRATEGIES)), index.broken());
+            metrics.synced.get_or_create(&label(STRATEGIES)).set(1);
+            targets.readiness.strategies_are_synced();
+        }
+    }
+}
+
+fn apply_strategy(index: &mut StrategyIndex, object: &DynamicObject) {
+    let name = name_of(object);
+    let before = index.problem(&name).map(str::to_owned);
+    index.apply(object);
+    match index.problem(&name) {
+        Some(problem) if before.as_deref() != Some(problem) => {
+            let strategy = name.to_string();
+            tracing::error!(
+                strategy,
+                error = problem,
+                "an AuthStrategy is not valid: nobody gets in through it"
+            );
+        }
+        _ => {}
+    }
+}
+
+fn label(kind: &'static str) -> Vec<(&'static str, &'static str)> {
+    vec![("kind", kind)]
+}
+
+fn set(gauge: &prometheus_client::metrics::gauge::Gauge, count: usize) {
+    gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+}
+
+fn note_event(metrics: &Metrics, kind: &'static str) {
+    metrics.informer.last_event.get_or_create(&label(kind)).set(Timestamp::now().as_second());
+}
+
+fn note_error(metrics: &Metrics, kind: &'static str, error: &dyn std::error::Error) {
+    metrics.informer.errors.get_or_create(&label(kind)).inc();
+    let mut causes = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        causes = format!("{causes}: {cause}");
+        source = cause.source();
+    }
+    tracing::warn!(kind, error = causes, "the informer could not learn of changes and tries again");
+}

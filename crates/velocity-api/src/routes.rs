@@ -1,0 +1,117 @@
+//! Every route on one page: what is there, and what the contract promises for later.
+
+use axum::Router;
+use axum::routing::get;
+
+use crate::handlers::{describe, fallback, operations};
+use crate::state::Api;
+
+/// One operation of the API, as metrics name it.
+pub(crate) struct Endpoint {
+    pub(crate) method: &'static str,
+    pub(crate) template: &'static str,
+    pub(crate) operation: &'static str,
+}
+
+/// The index of an [`Endpoint`] in [`ENDPOINTS`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EndpointId(usize);
+
+impl EndpointId {
+    pub(crate) fn index(self) -> usize {
+        self.0
+    }
+}
+
+const fn on(method: &'static str, template: &'static str, operation: &'static str) -> Endpoint {
+    Endpoint { method, template, operation }
+}
+
+/// What is there, the hot routes first.
+pub(crate) const ENDPOINTS: &[Endpoint] = &[
+    on("GET", "/api/{org}/{app}/{domain}/{object}/{version}/{id}", "read"),
+    on("GET", "/api/{org}/{app}/{domain}/{object}/{version}", "list"),
+    on("POST", "/api/{org}/{app}/{domain}/{object}/{version}", "create"),
+    on("PATCH", "/api/{org}/{app}/{domain}/{object}/{version}/{id}", "update"),
+    on("PUT", "/api/{org}/{app}/{domain}/{object}/{version}/{id}", "replace"),
+    on("DELETE", "/api/{org}/{app}/{domain}/{object}/{version}/{id}", "delete"),
+    on("POST", "/api/{org}/{app}/{domain}/{object}/{version}/bulk", "bulk"),
+    on("GET", "/api/{org}/{app}/{domain}/{object}/{version}/export", "export"),
+    on("GET", "/api/{org}/{app}/{domain}/{object}/{version}/{id}/history", "history"),
+    on("POST", "/api/{org}/{app}/{domain}/{object}/{version}/{id}/undelete", "undelete"),
+    on("GET", "/api/{org}/{app}/{domain}/{object}/{version}/openapi.json", "schemaOpenapi"),
+    on("GET", "/api/{org}/{app}/{domain}/{object}/{version}/schema.json", "jsonSchema"),
+    on("GET", "/api/openapi.json", "openapi"),
+    on("GET", "/api", "listSchemas"),
+    on("GET", "/auth/whoami", "whoami"),
+    on("GET", "/healthz", "healthz"),
+    on("GET", "/readyz", "readyz"),
+    on("GET", "/version", "version"),
+];
+
+/// The endpoint of a method and a route's template. HEAD is counted as GET.
+pub(crate) fn endpoint(method: &str, template: &str) -> Option<EndpointId> {
+    let method = if method == "HEAD" { "GET" } else { method };
+    ENDPOINTS.iter().position(|e| e.method == method && e.template == template).map(EndpointId)
+}
+
+/// Routes that the contract has and this version has not, with what they belong to.
+const LATER: &[(&str, &str)] = &[
+    ("/import", "server-side import"),
+    ("/query", "the query language"),
+    ("/search", "search"),
+    ("/changes", "the change stream"),
+    ("/snapshots", "snapshots"),
+    ("/archive/query", "the archive"),
+    ("/{id}/diff", "the time machine"),
+    ("/{id}/restore", "the time machine"),
+    ("/{id}/replay", "the change stream"),
+    ("/{id}/archive", "the archive"),
+    ("/{id}/unarchive", "the archive"),
+];
+const LATER_ELSEWHERE: &[(&str, &str)] = &[
+    ("/api/{org}/search", "search"),
+    ("/docs", "the API browser"),
+    ("/platform/{*rest}", "administration"),
+    ("/auth/login", "browser login"),
+    ("/auth/callback", "browser login"),
+    ("/auth/logout", "browser login"),
+    ("/auth/device", "device login"),
+];
+
+/// The routes of the API, without the envelope around them.
+pub(crate) fn routes() -> Router<Api> {
+    let there = Router::new()
+        .route(&of_schema("/openapi.json"), get(describe::schema_openapi))
+        .route(&of_schema("/schema.json"), get(describe::json_schema))
+        .route("/api", get(describe::list_schemas))
+        .route("/api/openapi.json", get(describe::openapi))
+        .route("/auth/whoami", get(operations::whoami))
+        .route("/healthz", get(operations::healthz))
+        .route("/readyz", get(operations::readyz))
+        .route("/version", get(operations::version));
+    let later = LATER.iter().map(|(tail, what)| (of_schema(tail), *what));
+    let later = later.chain(LATER_ELSEWHERE.iter().map(|(path, what)| ((*path).to_owned(), *what)));
+    later
+        .fold(there, |router, (path, what)| router.route(&path, fallback::later(what)))
+        .fallback(fallback::no_route)
+        .method_not_allowed_fallback(fallback::no_method)
+}
+
+/// A route below a schema's endpoint.
+fn of_schema(tail: &str) -> String {
+    format!("/api/{{org}}/{{app}}/{{domain}}/{{object}}/{{version}}{tail}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_found_by_method_and_template() {
+        let read = endpoint("GET", ENDPOINTS[0].template).unwrap();
+        assert_eq!(ENDPOINTS[read.index()].operation, "read");
+        assert_eq!(endpoint("HEAD", ENDPOINTS[0].template), Some(read));
+        assert_eq!(endpoint("POST", "/healthz"), None);
+    }
+}

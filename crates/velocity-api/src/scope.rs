@@ -1,0 +1,127 @@
+//! The scope that a handler must hold: who asks, for which schema, with which of their roles. There is no other way to
+//! a schema's records.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use velocity_access::rbac::decide;
+use velocity_access::{Decision, Identity};
+use velocity_schema::Schema;
+use velocity_schema::schema::Operation;
+use velocity_schema::violation::nearest;
+
+use crate::catalog::{Catalog, Found};
+use crate::envelope::RequestContext;
+use crate::error::ApiError;
+use crate::request::headers::refuse_unknown;
+use crate::request::path::schema_route;
+use crate::state::Api;
+
+/// The operation that a route needs, as a type.
+pub(crate) trait Needs: Send + Sync {
+    const OPERATION: Operation;
+}
+
+macro_rules! needs {
+    ($($name:ident),*) => {$(
+        pub(crate) struct $name;
+        impl Needs for $name {
+            const OPERATION: Operation = Operation::$name;
+        }
+    )*};
+}
+
+needs!(Create, Read, Update, Delete, Restore, History, Export);
+
+/// A caller who may do the operation `N` on the schema.
+pub(crate) struct Scope<N> {
+    pub(crate) caller: Caller,
+    /// Those of the caller's roles that allow the operation, comma separated, for row-level security.
+    pub(crate) roles: String,
+    needs: PhantomData<N>,
+}
+
+/// A caller of a schema's route.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    /// The schema as it is for the whole life of the request.
+    pub(crate) schema: Arc<Schema>,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) context: RequestContext,
+}
+
+impl Caller {
+    /// Those of the caller's roles that allow `operation`, comma separated.
+    pub(crate) fn roles_for(&self, operation: Operation) -> Result<String, ApiError> {
+        match decide(self.schema.access(), &self.identity, operation) {
+            Decision::Allowed { effective_roles } => Ok(effective_roles.join(",")),
+            Decision::Denied { reason } => Err(ApiError::RbacDenied { reason }),
+        }
+    }
+
+    /// The operations that the caller may do.
+    pub(crate) fn operations(&self) -> Vec<Operation> {
+        operations(&self.schema, &self.identity)
+    }
+}
+
+/// The operations that an identity may do on a schema.
+pub(crate) fn operations(schema: &Schema, identity: &Identity) -> Vec<Operation> {
+    let allowed = |operation: &Operation| {
+        matches!(decide(schema.access(), identity, *operation), Decision::Allowed { .. })
+    };
+    Operation::ALL.into_iter().filter(allowed).collect()
+}
+
+impl FromRequestParts<Api> for Caller {
+    type Rejection = ApiError;
+
+    /// Authentication comes before anything is said about a schema, its existence included.
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
+        let path = schema_route(parts.uri.path()).map_or("", |(path, _)| path);
+        let catalog = api.catalog().load();
+        let (found, identity) = match catalog.find(path) {
+            Found::Served(schema) => {
+                let schema = Arc::clone(schema);
+                let strategy = schema.strategy().or(api.default_strategy());
+                let identity = api.authenticate(strategy, &parts.headers).await?;
+                (schema, identity)
+            }
+            Found::NotReady(reason) => {
+                api.authenticate(api.default_strategy(), &parts.headers).await?;
+                return Err(ApiError::SchemaNotReady { path: path.to_owned(), reason: Arc::clone(reason) });
+            }
+            Found::Nothing => {
+                let identity = api.authenticate(api.default_strategy(), &parts.headers).await?;
+                return Err(not_found(&catalog, path, &identity));
+            }
+        };
+        refuse_unknown(&parts.headers)?;
+        let context = parts.extensions.get::<RequestContext>().cloned().ok_or(ApiError::Panicked)?;
+        Ok(Self { schema: found, identity, context })
+    }
+}
+
+impl<N: Needs> FromRequestParts<Api> for Scope<N> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
+        let caller = Caller::from_request_parts(parts, api).await?;
+        let roles = caller.roles_for(N::OPERATION)?;
+        Ok(Self { caller, roles, needs: PhantomData })
+    }
+}
+
+/// Names the nearest schema, among those that the caller can see.
+fn not_found(catalog: &Catalog, path: &str, identity: &Identity) -> ApiError {
+    let visible: Vec<String> = catalog
+        .served
+        .iter()
+        .filter(|schema| !operations(schema, identity).is_empty())
+        .map(|schema| schema.path().to_string())
+        .collect();
+    let near = nearest(path, visible.iter().map(String::as_str)).map(str::to_owned);
+    ApiError::SchemaNotFound { path: path.chars().take(400).collect(), nearest: near }
+}

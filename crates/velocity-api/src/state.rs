@@ -1,0 +1,87 @@
+//! What every request shares.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use velocity_access::Identity;
+use velocity_schema::schema::StrategyRef;
+
+use crate::catalog::CurrentCatalog;
+use crate::config::Config;
+use crate::error::ApiError;
+use crate::metrics::Metrics;
+use crate::rate_limit::ActorLimiter;
+use crate::readiness::Readiness;
+use crate::strategies::Strategies;
+
+/// The API's state: cheap to clone.
+#[derive(Clone)]
+pub struct Api(Arc<Inner>);
+
+struct Inner {
+    config: Config,
+    catalog: CurrentCatalog,
+    strategies: Strategies,
+    readiness: Readiness,
+    limiter: Option<ActorLimiter>,
+    metrics: Arc<Metrics>,
+}
+
+impl Api {
+    /// An API that serves what `catalog` and `strategies` come to hold.
+    pub fn new(
+        config: Config,
+        catalog: CurrentCatalog,
+        strategies: Strategies,
+        readiness: Readiness,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let limiter = config.rate.map(ActorLimiter::new);
+        Self(Arc::new(Inner { config, catalog, strategies, readiness, limiter, metrics }))
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    pub(crate) fn catalog(&self) -> &CurrentCatalog {
+        &self.0.catalog
+    }
+
+    pub(crate) fn readiness(&self) -> &Readiness {
+        &self.0.readiness
+    }
+
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+        &self.0.metrics
+    }
+
+    pub(crate) fn default_strategy(&self) -> Option<&StrategyRef> {
+        self.0.config.default_strategy.as_ref()
+    }
+
+    /// The caller's identity under `strategy`, with one token taken from their bucket.
+    pub(crate) async fn authenticate(
+        &self,
+        strategy: Option<&StrategyRef>,
+        headers: &HeaderMap,
+    ) -> Result<Arc<Identity>, ApiError> {
+        let identity = self.identify(strategy, headers).await?;
+        if let Some(limiter) = &self.0.limiter {
+            limiter.take(identity.strategy(), identity.actor()).map_err(|exceeded| {
+                self.0.metrics.rate_limited.inc();
+                ApiError::RateLimited(exceeded)
+            })?;
+        }
+        Ok(identity)
+    }
+
+    /// The same without taking a token, for asking under several strategies in one request.
+    pub(crate) async fn identify(
+        &self,
+        strategy: Option<&StrategyRef>,
+        headers: &HeaderMap,
+    ) -> Result<Arc<Identity>, ApiError> {
+        self.0.strategies.authenticate(strategy, headers).await
+    }
+}
