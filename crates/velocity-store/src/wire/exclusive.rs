@@ -44,8 +44,8 @@ impl Default for ExclusiveLimits {
             connections: 16,
             waiting: 512,
             acquire_timeout: Duration::from_secs(2),
-            max_lifetime: Duration::from_secs(30 * 60),
-            idle_timeout: Duration::from_secs(5 * 60),
+            max_lifetime: Duration::from_mins(30),
+            idle_timeout: Duration::from_mins(5),
         }
     }
 }
@@ -257,13 +257,12 @@ impl Shared {
     fn offer(self: &Arc<Self>, state: &mut State, mut connection: Connection) {
         while let Some(waiter) = state.waiters.pop_front() {
             match waiter.send(Ok(Lease::new(connection, Arc::downgrade(self)))) {
-                Ok(()) => return,
                 // Taken out first: a lease that is dropped here would want the lock that is held.
                 Err(Ok(mut lease)) => match lease.take() {
                     Some(back) => connection = back,
                     None => return,
                 },
-                Err(Err(_)) => return,
+                Ok(()) | Err(Err(_)) => return,
             }
         }
         state.idle.push((connection, Instant::now()));

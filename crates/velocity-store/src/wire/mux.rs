@@ -51,7 +51,7 @@ impl Default for MuxLimits {
             waiting: 512,
             acquire_timeout: Duration::from_secs(2),
             statement_timeout: Duration::from_millis(250),
-            max_lifetime: Duration::from_secs(30 * 60),
+            max_lifetime: Duration::from_mins(30),
         }
     }
 }

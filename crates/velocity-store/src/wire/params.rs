@@ -79,11 +79,7 @@ impl Params {
             }
             Err(source) => {
                 self.body.truncate(base);
-                return Err(RequestError::Encode {
-                    index: self.types.len() + 1,
-                    oid: ty.oid(),
-                    source: source.into(),
-                });
+                return Err(RequestError::Encode { index: self.types.len() + 1, oid: ty.oid(), source });
             }
         }
         self.types.push(ty.oid());

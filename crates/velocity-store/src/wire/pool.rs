@@ -6,6 +6,7 @@ use std::{
         Arc, Weak,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::sync::oneshot;
@@ -16,6 +17,12 @@ use super::{
     encode::Request,
     exclusive,
 };
+
+/// A cancelled statement usually ends within this time.
+const FIRST_CANCEL_PAUSE: Duration = Duration::from_millis(2);
+
+/// Between further cancels of something that does not let itself be cancelled.
+const LONGEST_CANCEL_PAUSE: Duration = Duration::from_secs(5);
 
 /// A lane's state at one moment, and what happened since the process started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -74,16 +81,21 @@ impl Lease {
         }
     }
 
-    /// Cancels what the connection is running. If it is not certain that the cancel has come and gone, the
-    /// connection is not used again: it could hit the next request.
+    /// Cancels what the connection is running, until it runs nothing any more. The server ignores a cancel
+    /// that arrives before the request does, so that one is not always enough.
+    ///
+    /// If it is not certain that a cancel has come and gone, the connection is not used again: it could
+    /// hit the next request.
     pub(super) async fn cancel(&self) {
         let Some(connection) = &self.connection else { return };
-        if connection.in_flight() == 0 || connection.is_closed() {
-            return;
-        }
-        if let Err(error) = connection.canceller().cancel().await {
-            tracing::debug!(error = %error, "cancel request failed");
-            self.doubtful.store(true, Ordering::Release);
+        let mut pause = FIRST_CANCEL_PAUSE;
+        while connection.in_flight() > 0 && !connection.is_closed() {
+            if let Err(error) = connection.canceller().cancel().await {
+                tracing::debug!(error = %error, "cancel request failed");
+                self.doubtful.store(true, Ordering::Release);
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_CANCEL_PAUSE);
         }
     }
 }

@@ -151,7 +151,10 @@ impl Session {
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").field("role", &self.role).field("settings", &self.names).finish()
+        f.debug_struct("Session")
+            .field("role", &self.role)
+            .field("settings", &self.names)
+            .finish_non_exhaustive()
     }
 }
 

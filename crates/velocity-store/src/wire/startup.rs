@@ -178,11 +178,12 @@ async fn send_password(talk: &mut Talk<'_>, password: &[u8]) -> Result<(), Conne
 async fn scram(config: &Config, talk: &mut Talk<'_>, mechanisms: &[u8]) -> Result<(), ConnectError> {
     let offered: Vec<&[u8]> = mechanisms.split(|b| *b == 0).filter(|name| !name.is_empty()).collect();
     let offers = |name: &str| offered.contains(&name.as_bytes());
-    let (binding, mechanism) = choose_binding(
-        config.channel_binding,
-        talk.stream.server_certificate().map(tls::end_point_digest),
-        offers(sasl::SCRAM_SHA_256_PLUS),
-    )?;
+    let bindable = match talk.stream.server_certificate() {
+        None => Bindable::NoTls,
+        Some(certificate) => tls::end_point_digest(certificate).map_or(Bindable::NoDigest, Bindable::Digest),
+    };
+    let (binding, mechanism) =
+        choose_binding(config.channel_binding, bindable, offers(sasl::SCRAM_SHA_256_PLUS))?;
     if !offers(mechanism) {
         let method = offered.iter().map(|name| String::from_utf8_lossy(name)).collect::<Vec<_>>().join(", ");
         return Err(ConnectError::AuthenticationMethod { method });
@@ -206,26 +207,35 @@ async fn scram(config: &Config, talk: &mut Talk<'_>, mechanisms: &[u8]) -> Resul
     exchange.finish(&body).map_err(failed)
 }
 
-/// `digest` is `None` without TLS, `Some(None)` where the certificate has no digest to bind to.
+/// What SCRAM could be bound to.
+enum Bindable {
+    NoTls,
+    /// The certificate is signed in a way that has no hash of its own.
+    NoDigest,
+    Digest(Vec<u8>),
+}
+
 fn choose_binding(
     wanted: ChannelBinding,
-    digest: Option<Option<Vec<u8>>>,
+    bindable: Bindable,
     server_offers: bool,
 ) -> Result<(sasl::ChannelBinding, &'static str), ConnectError> {
     let plain = |binding, problem| match wanted {
         ChannelBinding::Require => Err(ConnectError::ChannelBinding { problem }),
         _ => Ok((binding, sasl::SCRAM_SHA_256)),
     };
-    match digest {
+    match bindable {
         _ if wanted == ChannelBinding::Disable => plain(sasl::ChannelBinding::unsupported(), ""),
-        Some(Some(digest)) if server_offers => {
+        Bindable::Digest(digest) if server_offers => {
             Ok((sasl::ChannelBinding::tls_server_end_point(digest), sasl::SCRAM_SHA_256_PLUS))
         }
         // Tells the server that we could have: a middleman who removed the offer is found out.
-        Some(Some(_)) => plain(sasl::ChannelBinding::unrequested(), "does not offer SCRAM-SHA-256-PLUS"),
-        Some(None) => {
+        Bindable::Digest(_) => {
+            plain(sasl::ChannelBinding::unrequested(), "does not offer SCRAM-SHA-256-PLUS")
+        }
+        Bindable::NoDigest => {
             plain(sasl::ChannelBinding::unsupported(), "has a certificate without a hash to bind to")
         }
-        None => plain(sasl::ChannelBinding::unsupported(), "does not speak TLS"),
+        Bindable::NoTls => plain(sasl::ChannelBinding::unsupported(), "does not speak TLS"),
     }
 }

@@ -26,7 +26,7 @@ const KEEPALIVE_RETRIES: u32 = 3;
 /// What was sent and not acknowledged for as long counts as lost; the system's own default is a quarter of
 /// an hour.
 #[cfg(target_os = "linux")]
-const UNACKNOWLEDGED: Duration = Duration::from_secs(60);
+const UNACKNOWLEDGED: Duration = Duration::from_mins(1);
 
 /// The protocol's code for "may we speak TLS".
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];

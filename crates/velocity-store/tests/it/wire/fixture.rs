@@ -1,7 +1,7 @@
 //! One private cluster per test process, one database per test.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         LazyLock,
         atomic::{AtomicU32, Ordering},
@@ -33,7 +33,8 @@ struct Cluster {
 static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| {
     // Tests come and go with their runtimes; the cluster stays until the process ends.
     std::thread::spawn(|| {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let dir = tempfile::tempdir().unwrap();
         let postgres = runtime.block_on(LocalPostgres::start(options(dir.path()))).unwrap();
         std::mem::forget(runtime);
@@ -48,6 +49,7 @@ pub(crate) struct Database {
     pub(crate) name: String,
     pub(crate) admin: Client,
     pub(crate) socket_dir: String,
+    pub(crate) bin_dir: PathBuf,
 }
 
 /// How many rows each tenant has.
@@ -68,7 +70,7 @@ impl Database {
         let admin = connect(&postgres.url(postgres.superuser(), &name)).await;
         admin.batch_execute(&SETUP.replace("$db", &name).replace("$rows", &ROWS.to_string())).await.unwrap();
         let socket_dir = postgres.socket_dir().display().to_string();
-        Self { name, admin, socket_dir }
+        Self { name, admin, socket_dir, bin_dir: postgres.bin_dir().to_owned() }
     }
 
     pub(crate) async fn run(&self, sql: &str) {

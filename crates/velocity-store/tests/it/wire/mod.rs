@@ -1,5 +1,7 @@
 //! The wire client.
 
+#![expect(clippy::unwrap_used, reason = "fixtures fail a test by panicking")]
+
 mod abandonment;
 mod fixture;
 mod lanes;

@@ -142,10 +142,10 @@ async fn values_come_back_binary_with_their_columns_and_the_affected_count() {
     assert_eq!((results[0].affected(), results[0].tag()), (3, "UPDATE 3"));
     let columns: Vec<_> = results[0].columns().iter().map(|c| (&*c.name, c.oid)).collect();
     assert_eq!(columns, [("id", types::INT4), ("note", types::TEXT)]);
-    assert_eq!(results[0].rows().get(0).unwrap().values().collect::<Vec<_>>(), [
-        Some(&[0, 0, 0, 1][..]),
-        None
-    ]);
+    assert_eq!(
+        results[0].rows().get(0).unwrap().values().collect::<Vec<_>>(),
+        [Some(&[0, 0, 0, 1][..]), None]
+    );
     assert!(results[1].rows().is_empty());
     assert_eq!(results[1].columns().len(), 1);
 }

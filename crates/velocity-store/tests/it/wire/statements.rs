@@ -25,7 +25,10 @@ async fn a_statement_is_prepared_once_per_role() {
     let connection = connection(&db).await;
     for _ in 0..5 {
         for role in ["a", "b"] {
-            connection.pipeline(pipeline(db.session(role, "t1"), [sql("select id from items")])).await.unwrap();
+            connection
+                .pipeline(pipeline(db.session(role, "t1"), [sql("select id from items")]))
+                .await
+                .unwrap();
         }
     }
     assert_eq!(prepared(&connection, "select id from items").await, 2);
