@@ -56,7 +56,8 @@ impl Fault {
 pub(crate) struct FieldError {
     pub(crate) fault: Fault,
     pub(crate) path: String,
-    pub(crate) value: Value,
+    /// `None` leaves the value out of the message.
+    pub(crate) value: Option<Value>,
     pub(crate) detail: String,
 }
 
@@ -64,14 +65,18 @@ impl FieldError {
     pub(crate) fn new(
         fault: Fault,
         path: impl Into<String>,
-        value: Value,
+        value: impl Into<Option<Value>>,
         detail: impl Into<String>,
     ) -> Self {
-        Self { fault, path: path.into(), value, detail: detail.into() }
+        Self { fault, path: path.into(), value: value.into(), detail: detail.into() }
     }
 
     pub(crate) fn required(path: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self::new(Fault::Required, path, Value::Null, detail)
+        Self::new(Fault::Required, path, None, detail)
+    }
+
+    pub(crate) fn forbidden(path: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::new(Fault::Forbidden, path, None, detail)
     }
 
     pub(crate) fn invalid(path: impl Into<String>, value: Value, detail: impl Into<String>) -> Self {
@@ -80,7 +85,7 @@ impl FieldError {
 
     pub(crate) fn too_long(path: impl Into<String>, max: u64) -> Self {
         let unit = if max == 1 { "byte" } else { "bytes" };
-        Self::new(Fault::TooLong, path, Value::Null, format!("may not be more than {max} {unit}"))
+        Self::new(Fault::TooLong, path, None, format!("may not be more than {max} {unit}"))
     }
 
     pub(crate) fn too_many(path: impl Into<String>, actual: usize, max: u64) -> Self {
@@ -96,9 +101,9 @@ impl FieldError {
 
     fn body(&self) -> String {
         let mut text = self.fault.words().to_owned();
-        if self.fault.shows_value() {
+        if let Some(value) = self.value.as_ref().filter(|_| self.fault.shows_value()) {
             text.push_str(": ");
-            text.push_str(&go_json(&self.value));
+            text.push_str(&go_json(value));
         }
         if !self.detail.is_empty() {
             text.push_str(": ");

@@ -110,12 +110,6 @@ impl Registry {
         self.endpoints.get(&(group.to_owned(), version.to_owned(), plural.to_owned()))
     }
 
-    /// The kind that stores its objects in `table`, at its preferred version.
-    pub(crate) fn of_table(&self, table: &str) -> Option<Endpoint> {
-        let kind = self.kinds.iter().find(|kind| kind.table == table)?;
-        Some(Endpoint { kind: Arc::clone(kind), index: 0 })
-    }
-
     /// Endpoints of one group version, by plural.
     pub(crate) fn of_version<'a>(
         &'a self,

@@ -9,17 +9,22 @@
 
 mod builtin;
 mod clock;
+mod collector;
 mod crd;
 mod field_error;
 mod http;
 mod kind;
 mod kubeconfig;
+mod merge;
+mod object_meta;
 mod openapi;
 mod schema;
 mod selector;
 mod server;
 mod status;
 mod store;
+mod strategic_merge;
+mod strategy;
 mod table;
 
 pub use kubeconfig::kubeconfig;

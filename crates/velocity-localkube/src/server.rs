@@ -21,7 +21,7 @@ use crate::kind::{DEFINITIONS, NAMESPACES, Registry};
 use crate::schema::SchemaError;
 use crate::status::ApiError;
 use crate::store::{DiskError, Expected, Key, Store, Write, WriteError};
-use crate::{builtin, http as api};
+use crate::{builtin, collector, http as api};
 
 /// Namespaces that are always there.
 pub(crate) const FIRST_NAMESPACES: [&str; 2] = ["default", "kube-system"];
@@ -123,9 +123,10 @@ impl LocalKube {
             std::fs::create_dir_all(folder)
                 .map_err(|source| OpenError::Folder { path: folder.to_owned(), source })?;
         }
-        let store = Store::open(path, options.watch_history).map_err(StoreError)?;
+        let (store, events) = Store::open(path, options.watch_history).map_err(StoreError)?;
         let core = Core { registry, store, open: watch::Sender::new(false) };
         core.write_first_objects(&crds).map_err(|error| OpenError::FirstObjects(format!("{error:?}")))?;
+        collector::start(&core.store, events).map_err(|error| StoreError(DiskError::Thread(error)))?;
         Ok(Self { core: Arc::new(core) })
     }
 

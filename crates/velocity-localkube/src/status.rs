@@ -40,10 +40,6 @@ impl ApiError {
         self
     }
 
-    pub(crate) fn message(&self) -> &str {
-        &self.message
-    }
-
     pub(crate) fn reason(&self) -> &'static str {
         self.reason
     }
@@ -224,6 +220,23 @@ impl ApiError {
         .with_details(json!({}))
     }
 
+    /// A failure to which the real server gives no reason.
+    pub(crate) fn unexplained(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "", message)
+    }
+
+    /// A patch that cannot be applied to the object.
+    pub(crate) fn unpatchable(cause: impl std::fmt::Display) -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "Invalid",
+            "the server rejected our request due to an error in our request",
+        )
+        .with_details(
+            json!({ "causes": [{ "reason": "UnexpectedServerResponse", "message": cause.to_string() }] }),
+        )
+    }
+
     pub(crate) fn internal(cause: impl std::fmt::Display) -> Self {
         let message = format!("Internal error occurred: {cause}");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message)
@@ -238,9 +251,11 @@ impl ApiError {
             "metadata": {},
             "status": "Failure",
             "message": self.message,
-            "reason": self.reason,
             "code": self.code.as_u16(),
         });
+        if !self.reason.is_empty() {
+            body["reason"] = json!(self.reason);
+        }
         if let Some(details) = &self.details {
             if let Some(next) = details.get("continue") {
                 body["metadata"]["continue"] = next.clone();

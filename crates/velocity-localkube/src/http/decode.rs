@@ -82,6 +82,11 @@ impl<'de> Visitor<'de> for Recorder<'_> {
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
+        // Go writes a float without a fraction as an integer.
+        #[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
+        if value.fract() == 0.0 && value.abs() < 1e15 {
+            return Ok((value as i64).into());
+        }
         serde_json::Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("number out of range"))
     }
 

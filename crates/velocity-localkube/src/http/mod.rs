@@ -6,9 +6,10 @@ mod list;
 mod negotiate;
 mod options;
 mod path;
+mod protobuf;
 mod respond;
 mod watch;
-mod write;
+pub(crate) mod write;
 
 use std::sync::Arc;
 

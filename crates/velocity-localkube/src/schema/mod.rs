@@ -1,13 +1,22 @@
 //! A structural OpenAPI schema: what a CRD says of its objects, parsed once.
 
+mod default;
+mod format;
 mod parse;
+mod prune;
+mod rules;
+mod validate;
 
 use std::collections::BTreeMap;
 
 use regex::Regex;
 use serde_json::Value;
 
+pub(crate) use default::fill_defaults;
 pub(crate) use parse::SchemaError;
+pub(crate) use prune::prune;
+pub(crate) use rules::{Rule, check_rules};
+pub(crate) use validate::{check_lists, validate};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Type {
@@ -69,7 +78,7 @@ pub(crate) struct Schema {
     /// `x-kubernetes-patch-strategy: merge` on a list.
     pub(crate) merge_list: bool,
     pub(crate) values: Values,
-    pub(crate) rules: Vec<RuleSource>,
+    pub(crate) rules: Vec<Rule>,
 }
 
 /// The value validations of a node.
@@ -95,19 +104,17 @@ pub(crate) struct Values {
     pub(crate) not: Option<Box<Schema>>,
 }
 
-/// One entry of `x-kubernetes-validations` as written.
-#[derive(Debug, Clone, Default, serde::Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub(crate) struct RuleSource {
-    pub(crate) rule: String,
-    pub(crate) message: Option<String>,
-    pub(crate) message_expression: Option<String>,
-    pub(crate) reason: Option<String>,
-    pub(crate) field_path: Option<String>,
-    pub(crate) optional_old_self: Option<bool>,
-}
-
 impl Schema {
+    /// Whether any node carries `x-kubernetes-validations`.
+    pub(crate) fn has_rules(&self) -> bool {
+        let below = match &self.additional {
+            Some(Additional::Schema(schema)) => Some(schema.as_ref()),
+            _ => None,
+        };
+        !self.rules.is_empty()
+            || self.properties.values().chain(self.items.as_deref()).chain(below).any(Self::has_rules)
+    }
+
     /// The schema of a map's or object's member, if it has one.
     pub(crate) fn member(&self, name: &str) -> Option<&Schema> {
         self.properties.get(name).or(match &self.additional {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use regex::Regex;
 use serde_json::{Map, Value};
 
-use super::{Additional, Bound, ListType, Pattern, RuleSource, Schema, Type, Values};
+use super::{Additional, Bound, ListType, Pattern, Schema, Type, Values, rules};
 
 /// Why a schema cannot be used; `path` is where in the schema.
 #[derive(Debug, thiserror::Error)]
@@ -16,8 +16,8 @@ pub(crate) enum SchemaError {
     Unsupported { path: String, key: String },
     #[error("{path}: the pattern does not compile")]
     Pattern { path: String, source: Box<regex::Error> },
-    #[error("{path}: x-kubernetes-validations cannot be read")]
-    Rules { path: String, source: serde_json::Error },
+    #[error("{path}: {problem}")]
+    Rule { path: String, problem: String },
 }
 
 fn shape(path: &str, expected: &'static str) -> SchemaError {
@@ -47,7 +47,10 @@ impl Schema {
                 "x-kubernetes-patch-strategy" => {
                     schema.merge_list = string(value, &here())?.contains("merge")
                 }
-                "x-kubernetes-validations" => schema.rules = parse_rules(value, &here())?,
+                "x-kubernetes-validations" => {
+                    schema.rules =
+                        rules::parse(value).map_err(|problem| SchemaError::Rule { path: here(), problem })?
+                }
                 _ => schema.values.set(key, value, &here())?,
             }
         }
@@ -148,11 +151,6 @@ fn parse_pattern(value: &Value, path: &str) -> Result<Option<Pattern>, SchemaErr
     let regex = Regex::new(&source)
         .map_err(|source| SchemaError::Pattern { path: path.to_owned(), source: Box::new(source) })?;
     Ok(Some(Pattern { source, regex }))
-}
-
-fn parse_rules(value: &Value, path: &str) -> Result<Vec<RuleSource>, SchemaError> {
-    serde_json::from_value(value.clone())
-        .map_err(|source| SchemaError::Rules { path: path.to_owned(), source })
 }
 
 fn schemas(value: &Value, path: &str) -> Result<Vec<Schema>, SchemaError> {

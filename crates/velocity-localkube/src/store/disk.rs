@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
 
@@ -11,6 +12,8 @@ use super::state::{Change, Event, Key, Object, State};
 const OBJECTS: TableDefinition<(&str, &str, &str), &[u8]> = TableDefinition::new("objects");
 const COUNTERS: TableDefinition<&str, u64> = TableDefinition::new("counters");
 const REVISION: &str = "revision";
+const OPEN_ATTEMPTS: u32 = 20;
+const OPEN_PAUSE: Duration = Duration::from_millis(20);
 
 /// Why the file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -32,14 +35,29 @@ pub(super) struct Disk {
 impl Disk {
     pub(super) fn open(path: &Path, history: usize) -> Result<(Self, State), DiskError> {
         let broken = |error: redb::Error| DiskError::Database(path.to_owned(), Box::new(error));
-        let database = Database::create(path).map_err(|error| match error {
-            redb::DatabaseError::DatabaseAlreadyOpen => DiskError::InUse(path.to_owned()),
-            other => broken(other.into()),
-        })?;
+        let database = Self::open_database(path)?;
         let disk = Self { database };
         disk.create_tables().map_err(broken)?;
         let state = disk.load(path, history)?;
         Ok((disk, state))
+    }
+
+    /// An instance in this process that was just dropped may need a moment to let go of the file.
+    fn open_database(path: &Path) -> Result<Database, DiskError> {
+        let mut attempt = 0;
+        loop {
+            match Database::create(path) {
+                Ok(database) => return Ok(database),
+                Err(redb::DatabaseError::DatabaseAlreadyOpen) if attempt < OPEN_ATTEMPTS => {
+                    attempt += 1;
+                    std::thread::sleep(OPEN_PAUSE);
+                }
+                Err(redb::DatabaseError::DatabaseAlreadyOpen) => {
+                    return Err(DiskError::InUse(path.to_owned()));
+                }
+                Err(other) => return Err(DiskError::Database(path.to_owned(), Box::new(other.into()))),
+            }
+        }
     }
 
     fn create_tables(&self) -> Result<(), redb::Error> {

@@ -8,13 +8,14 @@ mod state;
 mod writer;
 
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock, mpsc};
+use std::sync::{Arc, PoisonError, RwLock, Weak, mpsc};
+use std::thread::JoinHandle;
 
 use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 
 pub(crate) use disk::DiskError;
-pub(crate) use state::{Change, Event, Key, Object, Page, State};
+pub(crate) use state::{Change, Event, Key, Object, Page, State, owners};
 
 /// What a write expects to find, checked atomically with the write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,33 +57,64 @@ struct Job {
     done: oneshot::Sender<Result<Arc<Object>, WriteError>>,
 }
 
-/// A handle on the store; the writer thread ends when the last one is dropped.
+/// A handle on the store. With the last one, the writer thread ends and the file is closed.
 #[derive(Clone)]
-pub(crate) struct Store {
+pub(crate) struct Store(Arc<Inner>);
+
+/// A handle that keeps nothing open.
+pub(crate) struct WeakStore(Weak<Inner>);
+
+struct Inner {
     state: Arc<RwLock<State>>,
-    jobs: mpsc::Sender<Job>,
+    /// `None` only while dropping.
+    jobs: Option<mpsc::Sender<Job>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // The writer ends with its queue; waiting for it means that the file can be opened again at once.
+        self.jobs = None;
+        if let Some(writer) = self.writer.take() {
+            let _ = writer.join();
+        }
+    }
+}
+
+impl WeakStore {
+    pub(crate) fn upgrade(&self) -> Option<Store> {
+        self.0.upgrade().map(Store)
+    }
 }
 
 /// New events of one table after a revision, and the store's revision at that moment.
 pub(crate) type Tail = Result<(Vec<Arc<Event>>, u64), Compacted>;
 
+type Answer = oneshot::Receiver<Result<Arc<Object>, WriteError>>;
+
 impl Store {
-    /// Opens or makes the database file; `history` is the number of events kept for watches, per table.
-    pub(crate) fn open(path: &Path, history: usize) -> Result<Self, DiskError> {
+    /// Opens or makes the database file; `history` is the number of events kept for watches, per table. Every
+    /// event also goes to the receiver.
+    pub(crate) fn open(path: &Path, history: usize) -> Result<(Self, mpsc::Receiver<Arc<Event>>), DiskError> {
         let (disk, state) = disk::Disk::open(path, history)?;
         let state = Arc::new(RwLock::new(state));
         let (jobs, queue) = mpsc::channel();
+        let (heard, events) = mpsc::channel();
         let shared = Arc::clone(&state);
-        std::thread::Builder::new()
+        let writer = std::thread::Builder::new()
             .name("localkube-writer".to_owned())
-            .spawn(move || writer::run(&disk, &shared, &queue))
+            .spawn(move || writer::run(&disk, &shared, &queue, &heard))
             .map_err(DiskError::Thread)?;
-        Ok(Self { state, jobs })
+        Ok((Self(Arc::new(Inner { state, jobs: Some(jobs), writer: Some(writer) })), events))
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakStore {
+        WeakStore(Arc::downgrade(&self.0))
     }
 
     /// Runs `read` on a consistent state. Keep it short: it holds back the writer's publishing.
     pub(crate) fn read<T>(&self, read: impl FnOnce(&State) -> T) -> T {
-        read(&self.state.read().unwrap_or_else(PoisonError::into_inner))
+        read(&self.0.state.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn get(&self, key: &Key) -> Option<Arc<Object>> {
@@ -91,7 +123,7 @@ impl Store {
 
     /// A signal for each change of `table`; take it before reading the tail.
     pub(crate) fn subscribe(&self, table: &str) -> watch::Receiver<u64> {
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.state.write().unwrap_or_else(PoisonError::into_inner);
         state.table_mut(table).signal.subscribe()
     }
 
@@ -99,32 +131,25 @@ impl Store {
         self.read(|state| state.tail(table, after))
     }
 
-    /// Writes durably; returns the object as stored (for a deletion: as it last was, at the deletion's revision).
-    pub(crate) async fn write(&self, write: Write) -> Result<Arc<Object>, WriteError> {
+    fn enqueue(&self, write: Write) -> Option<Answer> {
         let (done, answer) = oneshot::channel();
-        self.jobs
-            .send(Job { write, done })
-            .map_err(|_| WriteError::Disk("the writer has stopped".to_owned()))?;
-        answer.await.unwrap_or_else(|_| Err(WriteError::Disk("the writer has stopped".to_owned())))
+        self.0.jobs.as_ref()?.send(Job { write, done }).ok()?;
+        Some(answer)
     }
 
-    /// [`Store::write`] for callers outside of a runtime (opening).
-    pub(crate) fn write_blocking(&self, write: Write) -> Result<Arc<Object>, WriteError> {
-        let (done, answer) = oneshot::channel();
-        self.jobs
-            .send(Job { write, done })
-            .map_err(|_| WriteError::Disk("the writer has stopped".to_owned()))?;
-        let mut answer = answer;
-        loop {
-            match answer.try_recv() {
-                Ok(result) => return result,
-                Err(oneshot::error::TryRecvError::Empty) => {
-                    std::thread::sleep(std::time::Duration::from_micros(200));
-                }
-                Err(oneshot::error::TryRecvError::Closed) => {
-                    return Err(WriteError::Disk("the writer has stopped".to_owned()));
-                }
-            }
-        }
+    /// Writes durably; returns the object as stored (for a deletion: as it last was, at the deletion's revision).
+    pub(crate) async fn write(&self, write: Write) -> Result<Arc<Object>, WriteError> {
+        let answer = self.enqueue(write).ok_or_else(stopped)?;
+        answer.await.unwrap_or_else(|_| Err(stopped()))
     }
+
+    /// [`Store::write`] for threads without a runtime.
+    pub(crate) fn write_blocking(&self, write: Write) -> Result<Arc<Object>, WriteError> {
+        let answer = self.enqueue(write).ok_or_else(stopped)?;
+        futures::executor::block_on(answer).unwrap_or_else(|_| Err(stopped()))
+    }
+}
+
+fn stopped() -> WriteError {
+    WriteError::Disk("the writer has stopped".to_owned())
 }

@@ -166,6 +166,20 @@ impl State {
             .any(|object| object.value["metadata"]["uid"] == uid)
     }
 
+    /// Every object that waits for its deletion.
+    pub(crate) fn deleting(&self) -> Vec<Key> {
+        let mut keys = Vec::new();
+        for (table, content) in &self.tables {
+            for ((namespace, name), object) in &content.objects {
+                if !object.value["metadata"]["deletionTimestamp"].is_null() {
+                    let (table, namespace, name) = (table.clone(), namespace.clone(), name.clone());
+                    keys.push(Key { table, namespace, name });
+                }
+            }
+        }
+        keys
+    }
+
     /// Every key in a namespace, over all tables.
     pub(crate) fn in_namespace(&self, namespace: &str) -> Vec<Key> {
         let mut keys = Vec::new();

@@ -21,7 +21,12 @@ struct Staged<'a> {
     revision: u64,
 }
 
-pub(super) fn run(disk: &Disk, state: &RwLock<State>, queue: &mpsc::Receiver<Job>) {
+pub(super) fn run(
+    disk: &Disk,
+    state: &RwLock<State>,
+    queue: &mpsc::Receiver<Job>,
+    heard: &mpsc::Sender<Arc<Event>>,
+) {
     while let Ok(first) = queue.recv() {
         let mut jobs = vec![first];
         jobs.extend(queue.try_iter().take(BATCH - 1));
@@ -43,7 +48,9 @@ pub(super) fn run(disk: &Disk, state: &RwLock<State>, queue: &mpsc::Receiver<Job
         {
             let mut state = state.write().unwrap_or_else(PoisonError::into_inner);
             for event in staged.events {
-                state.apply(event);
+                state.apply(Arc::clone(&event));
+                // Nobody listens any more only while everything shuts down.
+                let _ = heard.send(event);
             }
         }
         for (answer, done) in answers {

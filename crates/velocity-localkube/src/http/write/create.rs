@@ -4,43 +4,71 @@ use axum::response::Response;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::builtin::convert::{present, stored};
-use crate::http::{Call, decode, respond};
+use super::change::{admit_new, check_place, field_manager, manager_name, settle_namespace, store_new};
+use super::incoming;
+use crate::http::{Call, respond};
 use crate::status::ApiError;
-use crate::store::{Expected, Write, WriteError};
+
+/// Letters and digits that do not make words.
+const SUFFIX_CHARACTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+const SUFFIX_LENGTH: usize = 5;
+/// The longest prefix that a suffix still fits behind in a DNS label.
+const LONGEST_PREFIX: usize = 63 - SUFFIX_LENGTH;
+const ATTEMPTS: usize = 8;
 
 pub(in crate::http) async fn create(call: &Call) -> Result<Response, ApiError> {
-    let decoded = decode::decode(&call.body, true)?;
-    let mut value = decoded.value;
-    let name = value["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-    value["metadata"]["uid"] = json!(uuid::Uuid::new_v4().to_string());
-    value["metadata"]["creationTimestamp"] = json!(crate::clock::now());
-    value["metadata"]["generation"] = json!(1);
-    if let Some(namespace) = &call.namespace {
-        value["metadata"]["namespace"] = json!(namespace);
-    }
-    let created = store_new(call, &name, value).await?;
-    respond::object(call, StatusCode::CREATED, &present(&call.endpoint, &created))
+    let incoming = incoming::read(call)?;
+    let value = insert(call, incoming.value).await?;
+    respond::object_with_warnings(call, StatusCode::CREATED, &value, &incoming.warnings)
 }
 
-async fn store_new(call: &Call, name: &str, value: Value) -> Result<Value, ApiError> {
-    let kind = &call.endpoint.kind;
-    let write =
-        Write { key: call.key(name), expected: Expected::Absent, value: Some(stored(&call.endpoint, value)) };
-    match call.core.store.write(write).await {
-        Ok(object) => Ok(object.value.clone()),
-        Err(WriteError::Exists | WriteError::Changed) => {
-            Err(ApiError::already_exists(&kind.group, &kind.plural, name))
-        }
-        Err(WriteError::NamespaceMissing) => {
-            Err(ApiError::not_found("", "namespaces", call.namespace.as_deref().unwrap_or_default()))
-        }
-        Err(WriteError::NamespaceTerminating) => Err(ApiError::namespace_terminating(
-            &kind.group,
-            &kind.plural,
-            name,
-            call.namespace.as_deref().unwrap_or_default(),
-        )),
-        Err(WriteError::Disk(error)) => Err(ApiError::internal(error)),
+/// Creates an object that was read and cleaned.
+pub(super) async fn insert(call: &Call, mut value: Value) -> Result<Value, ApiError> {
+    settle_namespace(call, &mut value)?;
+    let version = value["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+    if !version.is_empty() && version != "0" {
+        return Err(ApiError::unexplained("resourceVersion should not be set on objects to be created"));
     }
+    let now = crate::clock::now();
+    let api_version = call.endpoint.api_version();
+    field_manager(call, &api_version, &now).update(None, &mut value, &manager_name(call));
+    insert_managed(call, value, &now).await
+}
+
+/// Creates an object whose managed fields are set; makes a name if it wants one.
+pub(super) async fn insert_managed(call: &Call, mut value: Value, now: &str) -> Result<Value, ApiError> {
+    if let Some(metadata) = value["metadata"].as_object_mut() {
+        metadata.remove("resourceVersion");
+    }
+    let prefix = value["metadata"]["generateName"].as_str().unwrap_or_default().to_owned();
+    let generates = value["metadata"]["name"].as_str().unwrap_or_default().is_empty() && !prefix.is_empty();
+    let mut attempt = 1;
+    loop {
+        if generates {
+            value["metadata"]["name"] = json!(name_from(&prefix));
+        }
+        let name = value["metadata"]["name"].as_str().unwrap_or_default();
+        check_place(call, name)?;
+        let admitted = admit_new(call, value.clone(), now)?;
+        match store_new(call, admitted).await {
+            Err(error) if generates && error.reason() == "AlreadyExists" && attempt < ATTEMPTS => {
+                attempt += 1
+            }
+            other => return other,
+        }
+    }
+}
+
+fn name_from(prefix: &str) -> String {
+    use rand::RngExt;
+    let mut end = prefix.len().min(LONGEST_PREFIX);
+    while !prefix.is_char_boundary(end) {
+        end -= 1;
+    }
+    let mut random = rand::rng();
+    let mut name = prefix[..end].to_owned();
+    for _ in 0..SUFFIX_LENGTH {
+        name.push(char::from(SUFFIX_CHARACTERS[random.random_range(0..SUFFIX_CHARACTERS.len())]));
+    }
+    name
 }

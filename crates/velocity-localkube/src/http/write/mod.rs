@@ -1,30 +1,17 @@
 //! The verbs that change something.
 
+mod change;
 mod create;
+mod delete;
+mod incoming;
+mod patch;
+mod update;
 
 pub(super) use create::create;
+pub(crate) use delete::{FOREGROUND, ORPHAN};
+pub(super) use delete::{delete, delete_collection};
+pub(super) use patch::patch;
+pub(super) use update::update;
 
-use axum::response::Response;
-
-use super::Call;
-use crate::status::ApiError;
-
-#[expect(clippy::unused_async, reason = "becomes async with its body")]
-pub(super) async fn update(_call: &Call) -> Result<Response, ApiError> {
-    Err(ApiError::method_not_allowed())
-}
-
-#[expect(clippy::unused_async, reason = "becomes async with its body")]
-pub(super) async fn patch(_call: &Call) -> Result<Response, ApiError> {
-    Err(ApiError::method_not_allowed())
-}
-
-#[expect(clippy::unused_async, reason = "becomes async with its body")]
-pub(super) async fn delete(_call: &Call) -> Result<Response, ApiError> {
-    Err(ApiError::method_not_allowed())
-}
-
-#[expect(clippy::unused_async, reason = "becomes async with its body")]
-pub(super) async fn delete_collection(_call: &Call) -> Result<Response, ApiError> {
-    Err(ApiError::method_not_allowed())
-}
+/// How often a change is tried anew when somebody else wrote first.
+const RETRIES: usize = 100;

@@ -1,0 +1,189 @@
+//! `PATCH` in its four kinds.
+
+use axum::response::Response;
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::change::{Written, field_manager, manager_name, store_change};
+use super::{RETRIES, create, incoming};
+use crate::builtin::convert::present;
+use crate::field_error::FieldError;
+use crate::http::decode::{self, Decoded};
+use crate::http::{Call, respond};
+use crate::kind::Behaviour;
+use crate::merge::ApplyError;
+use crate::schema;
+use crate::status::ApiError;
+use crate::strategic_merge;
+
+/// More operations than this are refused, as in the real server.
+const MAX_JSON_PATCH_OPERATIONS: usize = 10_000;
+
+enum Patch {
+    Json(json_patch::Patch),
+    Merge(Value),
+    Strategic(Value),
+    Apply(Value),
+}
+
+pub(in crate::http) async fn patch(call: &Call) -> Result<Response, ApiError> {
+    let (patch, duplicates) = read(call)?;
+    check_options(call, &patch)?;
+    let name = call.name()?;
+    let kind = &call.endpoint.kind;
+    for _ in 0..RETRIES {
+        let Some(live) = call.core.store.get(&call.key(name)) else {
+            let Patch::Apply(config) = &patch else { return Err(call.not_found(name)) };
+            if call.subresource.is_some() {
+                return Err(call.not_found(name));
+            }
+            return create_by_apply(call, config).await;
+        };
+        let shown = present(&call.endpoint, &live.value);
+        let (new, warnings) = patched(call, &shown, &patch, &duplicates)?;
+        if let Written::Object(value) = store_change(call, &live, &shown, new).await? {
+            return respond::object_with_warnings(call, StatusCode::OK, &value, &warnings);
+        }
+    }
+    Err(ApiError::modified(&kind.group, &kind.plural, name))
+}
+
+fn read(call: &Call) -> Result<(Patch, Vec<String>), ApiError> {
+    let is_custom = call.endpoint.kind.behaviour == Behaviour::Custom;
+    let malformed =
+        |error: &dyn std::fmt::Display| ApiError::bad_request(format!("error decoding patch: {error}"));
+    match decode::content_type(&call.parts.headers) {
+        "application/json-patch+json" => {
+            let patch: json_patch::Patch =
+                serde_json::from_slice(&call.body).map_err(|error| malformed(&error))?;
+            if patch.0.len() > MAX_JSON_PATCH_OPERATIONS {
+                return Err(ApiError::too_large(MAX_JSON_PATCH_OPERATIONS));
+            }
+            Ok((Patch::Json(patch), Vec::new()))
+        }
+        "application/merge-patch+json" => {
+            let Decoded { value, duplicates } = decode::decode(&call.body, false)?;
+            Ok((Patch::Merge(value), duplicates))
+        }
+        "application/strategic-merge-patch+json" if !is_custom => {
+            let Decoded { value, duplicates } = decode::decode(&call.body, false)?;
+            Ok((Patch::Strategic(value), duplicates))
+        }
+        "application/apply-patch+yaml" => {
+            let Decoded { value, duplicates } = decode::decode(&call.body, true)?;
+            incoming::check_type(call, &value)?;
+            Ok((Patch::Apply(value), duplicates))
+        }
+        _ => Err(ApiError::unsupported_media_type(if is_custom {
+            "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml"
+        } else {
+            "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, \
+             application/apply-patch+yaml"
+        })),
+    }
+}
+
+fn check_options(call: &Call, patch: &Patch) -> Result<(), ApiError> {
+    let is_apply = matches!(patch, Patch::Apply(_));
+    let mut errors = Vec::new();
+    if is_apply && call.options.field_manager.as_ref().is_none_or(String::is_empty) {
+        errors.push(FieldError::required("fieldManager", "is required for apply patch"));
+    }
+    if !is_apply && call.options.force.is_some() {
+        errors.push(FieldError::forbidden("force", "may not be specified for non-apply patch"));
+    }
+    if errors.is_empty() {
+        return Ok(());
+    }
+    Err(ApiError::invalid("meta.k8s.io", "PatchOptions", "", &errors))
+}
+
+/// The object after the patch, its fields managed, and warnings.
+fn patched(
+    call: &Call,
+    shown: &Value,
+    patch: &Patch,
+    duplicates: &[String],
+) -> Result<(Value, Vec<String>), ApiError> {
+    let mut value = shown.clone();
+    match patch {
+        Patch::Json(operations) => {
+            json_patch::patch(&mut value, operations).map_err(ApiError::unpatchable)?;
+        }
+        Patch::Merge(changes) => json_patch::merge(&mut value, changes),
+        Patch::Strategic(changes) => {
+            strategic_merge::apply(call.endpoint.schema(), &mut value, changes)
+                .map_err(ApiError::unpatchable)?;
+        }
+        Patch::Apply(config) => return Ok((applied(call, Some(shown), config)?, Vec::new())),
+    }
+    let decoded = Decoded { value, duplicates: duplicates.to_vec() };
+    incoming::check_type(call, &decoded.value)?;
+    let cleaned = incoming::clean(call, decoded)?;
+    let mut new = cleaned.value;
+    let now = crate::clock::now();
+    let api_version = call.endpoint.api_version();
+    field_manager(call, &api_version, &now).update(Some(shown), &mut new, &manager_name(call));
+    Ok((new, cleaned.warnings))
+}
+
+fn applied(call: &Call, live: Option<&Value>, config: &Value) -> Result<Value, ApiError> {
+    let now = crate::clock::now();
+    let api_version = call.endpoint.api_version();
+    let force = call.options.force.unwrap_or(false);
+    let result = field_manager(call, &api_version, &now).apply(live, config, &manager_name(call), force);
+    let mut value = result.map_err(|error| match error {
+        ApplyError::Conflicts { message, causes } => ApiError::apply_conflict(message, causes),
+        ApplyError::ManagedFieldsSet => ApiError::bad_request("metadata.managedFields must be nil"),
+        ApplyError::UnreadableManagers => {
+            ApiError::unexplained("failed to decode managed fields: they are not well formed")
+        }
+        ApplyError::Untyped(faults) => {
+            let text = |field: &str| config["metadata"][field].as_str().unwrap_or_default().to_owned();
+            let place = match (text("namespace").is_empty(), &call.namespace) {
+                (true, Some(namespace)) => format!("{namespace}/{}", text("name")),
+                _ => format!("{}/{}", text("namespace"), text("name")),
+            };
+            let faults = match faults.as_slice() {
+                [one] => one.clone(),
+                many => format!(
+                    "errors:\n{}",
+                    many.iter().map(|fault| format!("  {fault}")).collect::<Vec<_>>().join("\n")
+                ),
+            };
+            ApiError::unexplained(format!(
+                "failed to create typed patch object ({place}; {api_version}, Kind={}): {faults}",
+                call.endpoint.kind.kind
+            ))
+        }
+    })?;
+    schema::fill_defaults(call.endpoint.schema(), &mut value);
+    Ok(value)
+}
+
+async fn create_by_apply(call: &Call, config: &Value) -> Result<Response, ApiError> {
+    let kind = &call.endpoint.kind;
+    let name = call.name()?;
+    let text = |field: &str| config["metadata"][field].as_str().unwrap_or_default();
+    if !text("name").is_empty() && text("name") != name {
+        return Err(ApiError::bad_request(format!(
+            "the name of the object ({}) does not match the name on the URL ({name})",
+            text("name")
+        )));
+    }
+    if !text("uid").is_empty() {
+        let why = format!(
+            "uid mismatch: the provided object specified uid {}, and no existing object was found",
+            text("uid")
+        );
+        return Err(ApiError::conflict(&kind.group, &kind.plural, name, &why));
+    }
+    if !text("resourceVersion").is_empty() {
+        return Err(ApiError::modified(&kind.group, &kind.plural, name));
+    }
+    let mut value = applied(call, None, config)?;
+    value["metadata"]["name"] = json!(name);
+    super::change::settle_namespace(call, &mut value)?;
+    let value = create::insert_managed(call, value, &crate::clock::now()).await?;
+    respond::object(call, StatusCode::CREATED, &value)
+}

@@ -1,0 +1,151 @@
+//! What is special about each kind when its objects are created and changed.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
+
+use crate::field_error::FieldError;
+use crate::kind::Behaviour;
+use crate::object_meta::NameRule;
+
+impl Behaviour {
+    pub(crate) fn name_rule(self) -> NameRule {
+        if self == Self::Namespace { NameRule::Label } else { NameRule::Subdomain }
+    }
+
+    /// Whether a PUT may leave the resource version out.
+    pub(crate) fn updates_unconditionally(self) -> bool {
+        !matches!(self, Self::Custom | Self::Lease)
+    }
+
+    /// Whether a PUT to a name that is not there creates the object.
+    pub(crate) fn creates_on_update(self) -> bool {
+        matches!(self, Self::Event | Self::Lease)
+    }
+
+    pub(crate) fn counts_generations(self) -> bool {
+        self == Self::Custom
+    }
+
+    /// Fills in what the kind's own rules give a new or changed object.
+    pub(crate) fn complete(self, object: &mut Value) {
+        match self {
+            Self::Secret => complete_secret(object),
+            Self::Namespace => complete_namespace(object),
+            _ => {}
+        }
+    }
+
+    /// Violations of the kind's own rules; `old` is the object before the change.
+    pub(crate) fn check(self, object: &Value, old: Option<&Value>) -> Vec<FieldError> {
+        match self {
+            Self::Secret => check_secret(object, old),
+            Self::ConfigMap => check_config_map(object, old),
+            Self::Lease => check_lease(object),
+            Self::Event => check_event(object),
+            _ => Vec::new(),
+        }
+    }
+}
+
+fn complete_secret(object: &mut Value) {
+    let Some(secret) = object.as_object_mut() else { return };
+    if let Some(Value::Object(texts)) = secret.remove("stringData") {
+        let data = secret.entry("data").or_insert_with(|| Value::Object(Map::new()));
+        for (key, text) in texts {
+            data[key] = json!(STANDARD.encode(text.as_str().unwrap_or_default()));
+        }
+    }
+    if secret.get("type").and_then(Value::as_str).unwrap_or_default().is_empty() {
+        secret.insert("type".to_owned(), json!("Opaque"));
+    }
+}
+
+fn complete_namespace(object: &mut Value) {
+    let name = object["metadata"]["name"].clone();
+    if name.is_string() {
+        object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name;
+    }
+    if object["spec"]["finalizers"].is_null() && object["metadata"]["deletionTimestamp"].is_null() {
+        object["spec"]["finalizers"] = json!(["kubernetes"]);
+    }
+    if object["status"]["phase"].is_null() {
+        object["status"]["phase"] = json!("Active");
+    }
+}
+
+fn check_keys(object: &Value, field: &str, errors: &mut Vec<FieldError>) {
+    for key in object[field].as_object().into_iter().flat_map(Map::keys) {
+        let fits = !key.is_empty()
+            && key.len() <= 253
+            && key != "."
+            && !key.starts_with("..")
+            && key.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
+        if !fits {
+            errors.push(FieldError::invalid(
+                format!("{field}[{key}]"),
+                json!(key),
+                "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or \
+                 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')",
+            ));
+        }
+    }
+}
+
+fn check_immutable(object: &Value, old: Option<&Value>, fields: &[&str], errors: &mut Vec<FieldError>) {
+    let Some(old) = old.filter(|old| old["immutable"] == true) else { return };
+    if object["immutable"] != true {
+        errors.push(FieldError::forbidden("immutable", "field is immutable when `immutable` is set"));
+    }
+    for field in fields.iter().filter(|field| object[**field] != old[**field]) {
+        errors.push(FieldError::forbidden(*field, "field is immutable when `immutable` is set"));
+    }
+}
+
+fn check_secret(object: &Value, old: Option<&Value>) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    check_keys(object, "data", &mut errors);
+    if old.is_some_and(|old| old["type"] != object["type"]) {
+        errors.push(FieldError::invalid("type", object["type"].clone(), "field is immutable"));
+    }
+    check_immutable(object, old, &["data"], &mut errors);
+    errors
+}
+
+fn check_config_map(object: &Value, old: Option<&Value>) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    check_keys(object, "data", &mut errors);
+    check_keys(object, "binaryData", &mut errors);
+    check_immutable(object, old, &["data", "binaryData"], &mut errors);
+    errors
+}
+
+fn check_lease(object: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let spec = &object["spec"];
+    for (field, least, words) in [
+        ("leaseDurationSeconds", 1, "must be greater than 0"),
+        ("leaseTransitions", 0, "must be greater than or equal to 0"),
+    ] {
+        if spec[field].as_i64().is_some_and(|number| number < least) {
+            errors.push(FieldError::invalid(format!("spec.{field}"), spec[field].clone(), words));
+        }
+    }
+    errors
+}
+
+/// An Event must be in the namespace of the object that it tells of; `default` for cluster-scoped objects.
+fn check_event(object: &Value) -> Vec<FieldError> {
+    let core = &object["involvedObject"];
+    let about = if core.is_object() { core } else { &object["regarding"] };
+    let of_object = about["namespace"].as_str().unwrap_or_default();
+    let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
+    let fits =
+        of_object == namespace || (of_object.is_empty() && matches!(namespace, "default" | "kube-system"));
+    if fits {
+        return Vec::new();
+    }
+    let detail =
+        if of_object.is_empty() { "not allowed on this type" } else { "does not match event.namespace" };
+    vec![FieldError::invalid("involvedObject.namespace", json!(of_object), detail)]
+}
