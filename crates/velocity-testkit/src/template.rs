@@ -6,8 +6,8 @@ use tokio::sync::OnceCell;
 
 use crate::cluster::TestCluster;
 
-/// A database that is set up once per process and cloned for each test: cloning takes a few tens of
-/// milliseconds, whatever the setup takes.
+/// A database that is set up once per process and cloned for each test: cloning costs the same,
+/// however long the setup takes.
 ///
 /// ```no_run
 /// use velocity_testkit::{Template, TestDatabase};

@@ -172,6 +172,20 @@ mod tests {
     }
 
     #[test]
+    fn roots_cache_is_the_systems_where_the_servers_user_cannot_enter_the_wanted_one() {
+        let account = Account::choose(Path::new("/nonexistent")).unwrap();
+        let closed = tempfile::tempdir().unwrap();
+        fs::set_permissions(closed.path(), Permissions::from_mode(0o700)).unwrap();
+        let place = cache_for(&closed.path().join("cache"), &account).unwrap();
+        if account.drops_root {
+            assert_eq!(place, Path::new(SYSTEM_CACHE));
+            assert_eq!(account.barred_from(&place), None);
+        } else {
+            assert_eq!(place, closed.path().join("cache"));
+        }
+    }
+
+    #[test]
     fn a_cached_copy_that_does_not_run_is_replaced_and_one_that_runs_is_kept() {
         assert_eq!(finish_over_another(false), (false, true));
         assert_eq!(finish_over_another(true), (true, false));
