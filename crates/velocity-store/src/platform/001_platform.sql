@@ -8,6 +8,15 @@ create table platform.schemas (
   provisioned_at timestamp with time zone not null default now()
 );
 
+-- Who owns a path, and which domain owns a namespace: a second claim is refused.
+create table platform.claims (
+  path text collate "C" primary key,
+  namespace text collate "C" not null,
+  name text collate "C" not null,
+  domain text collate "C" not null
+);
+create index claims_namespace on platform.claims (namespace);
+
 create table platform.idempotency_keys (
   domain name not null default current_user,
   actor text collate "C" not null,
@@ -25,10 +34,19 @@ create policy own_keys on platform.idempotency_keys
   using (domain = current_user and actor = (select nullif(current_setting('velocity.actor', true), '')))
   with check (domain = current_user and actor = (select nullif(current_setting('velocity.actor', true), '')));
 
+-- Keys of this installation that every replica needs: the cursors' signature.
+create table platform.keys (
+  name text primary key,
+  key bytea not null,
+  created_at timestamp with time zone not null default now()
+);
+insert into platform.keys (name, key)
+values ('cursor', decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 'hex'));
+
 -- Every domain's role is a member of velocity_domain, so that shared rights are granted once, not once per domain.
 grant usage on schema platform to velocity_domain, velocity_api;
 grant select, insert, delete, update (digest, status, headers, body, created_at) on platform.idempotency_keys to velocity_domain;
-grant select on platform.schemas to velocity_api;
+grant select on platform.schemas, platform.keys to velocity_api;
 
 -- One event's place in its record's chain: SHA-256 over the previous hash and every field, each with its length in
 -- bytes before it, so that no two events have one encoding. Times are whole microseconds since 1970, free of any

@@ -1,10 +1,12 @@
 //! The platform's own tables and functions, and the specs that are provisioned.
 
+mod claims;
 mod migrate;
 mod specs;
 
+pub use claims::{Claim, ClaimOutcome, claim, release};
 pub use migrate::{MigrateError, migrate};
-pub use specs::{ProvisionedSpec, provisioned_by_path, record_provisioned, forget_provisioned, sweep_idempotency_keys};
+pub use specs::{ProvisionedSpec, provisioned_by_path, record_provisioned, sweep_idempotency_keys};
 
 /// The login of the API: no superuser, no BYPASSRLS, owner of nothing.
 pub const API_LOGIN: &str = "velocity_api";

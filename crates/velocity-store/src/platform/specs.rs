@@ -30,11 +30,6 @@ pub async fn record_provisioned(client: &Client, spec: &ProvisionedSpec) -> Resu
         .map(|_| ())
 }
 
-/// Writes down that nothing is provisioned at a path any more; its data stays.
-pub async fn forget_provisioned(client: &Client, path: &str) -> Result<(), Error> {
-    client.execute("delete from platform.schemas where path = $1", &[&path]).await.map(|_| ())
-}
-
 /// The provisioned spec at a path. The API's login may read it.
 pub async fn provisioned_by_path(client: &Client, path: &str) -> Result<Option<ProvisionedSpec>, Error> {
     let row = client

@@ -1,3 +1,4 @@
 //! Tests against a real Postgres.
 
+mod tables;
 mod wire;

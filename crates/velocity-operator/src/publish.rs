@@ -1,0 +1,36 @@
+//! Writes the status, only when it changed.
+
+use kube::Api;
+use kube::api::{DynamicObject, Patch, PatchParams};
+use serde_json::json;
+use velocity_contract::status::SchemaDefinitionStatus;
+
+use crate::context::MANAGER;
+
+/// The status that the object carries; a status of another shape counts as none.
+pub(crate) fn previous(object: &DynamicObject) -> SchemaDefinitionStatus {
+    object.data.get("status").and_then(|status| serde_json::from_value(status.clone()).ok()).unwrap_or_default()
+}
+
+/// Writes `wanted` where it differs from what the object carries.
+pub(crate) async fn status(
+    api: &Api<DynamicObject>,
+    object: &DynamicObject,
+    wanted: &SchemaDefinitionStatus,
+) -> Result<(), kube::Error> {
+    if previous(object) == *wanted && object.data.get("status").is_some() {
+        return Ok(());
+    }
+    let name = object.metadata.name.as_deref().unwrap_or_default();
+    let mut status = json!(wanted);
+    // A merge patch leaves out what it does not name: what is gone has to be named as null.
+    for key in ["planHash", "specHash", "table", "endpoint", "pendingOperations"] {
+        if status.get(key).is_none() {
+            status[key] = if key == "pendingOperations" { json!([]) } else { json!(null) };
+        }
+    }
+    let patch = json!({ "status": status });
+    api.patch_status(name, &PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() }, &Patch::Merge(&patch))
+        .await
+        .map(|_| ())
+}

@@ -1,0 +1,52 @@
+//! From the object to the schema. Pure; collects every violation.
+
+use kube::api::DynamicObject;
+use velocity_schema::spec::SchemaDefinitionSpec;
+use velocity_schema::{Schema, Violations};
+
+/// The schema that the object describes, with its spec; or everything that is wrong with it.
+pub(crate) fn schema(object: &DynamicObject) -> Result<(SchemaDefinitionSpec, Schema), Violations> {
+    let spec = SchemaDefinitionSpec::from_json(object.data.get("spec").unwrap_or(&serde_json::Value::Null))?;
+    let schema = Schema::parse(&spec)?;
+    let wanted = schema.path().namespace();
+    let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+    if namespace != wanted {
+        let mut errors = Violations::default();
+        errors.push(
+            "metadata.namespace",
+            "namespace",
+            format!("is `{namespace}`, but org, app and domain say `{wanted}`; apply it there"),
+        );
+        return Err(errors);
+    }
+    Ok((spec, schema))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(namespace: &str, spec: serde_json::Value) -> DynamicObject {
+        serde_json::from_value(serde_json::json!({
+            "apiVersion": "velocity.sh/v1", "kind": "SchemaDefinition",
+            "metadata": {"name": "x", "namespace": namespace}, "spec": spec
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_schema_in_the_wrong_namespace_is_told_the_right_one() {
+        let spec = serde_json::json!({"org": "a", "app": "b", "domain": "c", "object": "x", "version": "v1",
+            "fields": [{"name": "title", "type": "string"}]});
+        assert!(schema(&object("a-b-c", spec.clone())).is_ok());
+        let error = schema(&object("default", spec)).unwrap_err();
+        assert!(error.to_string().contains("`a-b-c`"), "{error}");
+    }
+
+    #[test]
+    fn an_object_without_a_readable_spec_is_a_violation_and_no_panic() {
+        for spec in [serde_json::Value::Null, serde_json::json!("x"), serde_json::json!({"fields": 3})] {
+            assert!(schema(&object("a-b-c", spec)).is_err());
+        }
+    }
+}
