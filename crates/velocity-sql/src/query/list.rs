@@ -66,7 +66,7 @@ impl ListPlan {
                     Fragment::sql("null::bigint")
                 };
                 let bound = Fragment::number(COUNT_BOUND + 1);
-                frag!["select count(*), ", statistics, " from (select", self.source(table), " limit ", bound, ") some"]
+                frag!["select count(*), ", statistics, " from (select", self.source(table), " limit ", bound, ") counted"]
             }
         };
         Some(sql.render())
