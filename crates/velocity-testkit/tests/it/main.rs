@@ -120,3 +120,4 @@ fn a_killed_test_process_leaves_neither_server_nor_files() {
     let servers = String::from_utf8_lossy(&servers.stdout).into_owned();
     assert!(!servers.contains(folder.to_str().unwrap()), "{servers}");
 }
+mod workspace;
