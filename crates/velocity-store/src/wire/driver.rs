@@ -200,7 +200,7 @@ impl Driver {
         match progress {
             Progress::More => Ok(()),
             Progress::Overflowed => {
-                stop_overflow(&first.command.hold);
+                stop_overflow(&first.command);
                 Ok(())
             }
             Progress::Done(transaction) => self.answered(transaction),
@@ -317,8 +317,9 @@ impl Driver {
 }
 
 /// Nobody needs the rest of a result that is too large; on a connection of its own it can be cut short.
-fn stop_overflow(hold: &Hold) {
-    if let Hold::Lease(lease) = hold {
+/// Not inside of a transaction, which may go on with a statement that the cancel would hit.
+fn stop_overflow(command: &Command) {
+    if let (Hold::Lease(lease), Ends::Idle) = (&command.hold, command.request.ends) {
         let lease = Arc::clone(lease);
         tokio::spawn(async move { lease.cancel().await });
     }

@@ -78,7 +78,7 @@ const GRACE: Duration = Duration::from_secs(5);
 pub(super) fn patience(timeout: Option<Duration>, statements: usize) -> Option<Duration> {
     // The settings message and the commit count as statements too.
     let count = u32::try_from(statements + 2).unwrap_or(u32::MAX);
-    timeout.filter(|timeout| !timeout.is_zero()).map(|timeout| timeout.saturating_mul(count) + GRACE)
+    timeout.map(|timeout| timeout.saturating_mul(count).saturating_add(GRACE))
 }
 
 /// Appends the request to `out`.

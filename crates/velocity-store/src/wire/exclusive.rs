@@ -136,9 +136,10 @@ impl Exclusive {
         &self,
         session: Session,
         mode: TransactionMode,
+        statement_timeout: Option<Duration>,
         work: impl AsyncFnOnce(&mut Transaction) -> Result<T, E>,
     ) -> Result<T, E> {
-        let mut transaction = self.begin(session, mode, None).await?;
+        let mut transaction = self.begin(session, mode, statement_timeout).await?;
         let outcome = work(&mut transaction).await?;
         transaction.commit().await?;
         Ok(outcome)

@@ -4,6 +4,12 @@
 //! as one implicit transaction and are reset at its end. The task that owns the connection owns the
 //! request too, so that a caller who goes away changes nothing for anybody else.
 //!
+//! Behind PgBouncer in transaction mode (1.21 or later, `max_prepared_statements` above 0) this stays right:
+//! one `Sync` is one transaction there too, all settings are local to it, prepared statements are used by
+//! protocol only, nobody's unconfirmed statement is relied upon, and a statement whose result has changed is
+//! prepared under a new text, because the pooler would hand back the old one. Roles then share plans, which
+//! costs planning time, not safety. Leave `options` out of the connection string: PgBouncer refuses it.
+//!
 //! What it must not do: infer parameter types, copy rows, keep session state between requests, or report
 //! success before the server said that it is idle again.
 

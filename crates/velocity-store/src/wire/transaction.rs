@@ -138,6 +138,18 @@ impl Transaction {
         }
     }
 
+    /// Rolls back and keeps the connection, for a transaction that begins anew.
+    async fn undo(&mut self) -> Result<(), WireError> {
+        let Some(lease) = &self.lease else { return Ok(()) };
+        self.busy = true;
+        let reply = receive(lease.send(Box::new(ending("rollback")))).await;
+        (self.busy, self.begun) = (false, false);
+        match reply {
+            Reply::Done(outcome) => outcome.map(drop),
+            Reply::NotSent(_, cause) => Err(lost(Ran::No, Some(cause)).into()),
+        }
+    }
+
     pub(super) async fn call(&mut self, actions: Vec<Action>) -> Result<Vec<ResultSet>, WireError> {
         if self.busy {
             return Err(WireError::TransactionAbandoned);
@@ -160,8 +172,8 @@ impl Transaction {
                 (Reply::Done(Err(error)), Some(again))
                     if error.database().is_some_and(DbError::is_stale_statement) =>
                 {
-                    self.end("rollback").await?;
-                    self.begun = false;
+                    // On this very connection, which has just dropped the stale statements.
+                    self.undo().await?;
                     request = again;
                 }
                 (Reply::Done(outcome), _) => return outcome,

@@ -104,6 +104,31 @@ async fn a_transactions_first_statement_is_renewed_too_and_a_commit_needs_no_pre
 }
 
 #[tokio::test]
+async fn a_changed_table_is_not_noticed_by_transactions_however_many_connections_have_the_old_plan() {
+    let db = Database::new().await;
+    let pool = db.exclusive(3);
+    let read = sql("select * from parents");
+    let warm_up = (0..3).map(|_| {
+        let (pool, request) =
+            (pool.clone(), pipeline(db.session("a", "t1"), [read.clone(), sql("select pg_sleep(0.1)")]));
+        async move { pool.pipeline(request).await.unwrap() }
+    });
+    futures::future::join_all(warm_up).await;
+    assert_eq!(pool.counters().created, 3);
+    db.run("alter table parents add column extra int").await;
+    let mut transactions = Vec::new();
+    for _ in 0..3 {
+        let mut transaction =
+            pool.begin(db.session("a", "t1"), TransactionMode::ReadWrite, None).await.unwrap();
+        assert_eq!(transaction.run(read.clone()).await.unwrap().columns().len(), 2);
+        transactions.push(transaction);
+    }
+    for transaction in transactions {
+        transaction.commit().await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_schemas_new_generation_drops_its_statements() {
     let db = Database::new().await;
     let connection = connection(&db).await;

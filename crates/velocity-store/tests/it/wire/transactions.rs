@@ -121,7 +121,7 @@ async fn the_closure_form_commits_on_success_and_rolls_back_on_failure() {
     let db = Database::new().await;
     let pool = db.exclusive(1);
     let insert = async |fail: bool| {
-        pool.transaction(db.session("a", "t1"), TransactionMode::ReadWrite, async |transaction| {
+        pool.transaction(db.session("a", "t1"), TransactionMode::ReadWrite, None, async |transaction| {
             transaction.run(sql("insert into parents values (3)")).await?;
             if fail { Err(WireError::TransactionFailed) } else { Ok(7) }
         })
@@ -144,6 +144,21 @@ async fn a_role_that_may_not_be_taken_fails_the_transactions_first_statement() {
     assert!(transaction.run(sql("insert into parents values (1)")).await.is_err());
     assert!(transaction.commit().await.is_err());
     assert_eq!(parents(&db).await, 0);
+}
+
+#[tokio::test]
+async fn a_result_that_is_too_large_leaves_the_transaction_usable() {
+    let db = Database::new().await;
+    let pool = db.exclusive(1);
+    let mut transaction = begin(&db, &pool).await;
+    let large = sql("select repeat('x', 1000) from generate_series(1, 20000)")
+        .limit(ResultLimit { max_rows: 10, max_bytes: 1_000_000 });
+    for _ in 0..20 {
+        let error = transaction.run(large.clone()).await.unwrap_err();
+        assert!(matches!(error, WireError::ResultTooLarge { .. }), "{error}");
+        transaction.run(sql("select pg_sleep(0.001)")).await.unwrap();
+    }
+    transaction.commit().await.unwrap();
 }
 
 #[tokio::test]
