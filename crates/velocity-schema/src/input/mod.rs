@@ -143,3 +143,6 @@ pub fn parse_id(schema: &Schema, text: &str) -> Result<Value, Violation> {
     let misfit = |Misfit { rule, message }| Violation::new("id", rule, message);
     schema.id().kind.read_operand(text).map_err(misfit)
 }
+
+#[cfg(test)]
+mod tests;
