@@ -255,6 +255,15 @@ impl Expr {
         matches!(self.op, Op::Const(_) | Op::Duration(_))
     }
 
+    /// Whether it is a point in time as it is stored or written, not one that is computed.
+    pub fn is_stored_moment(&self) -> bool {
+        match &self.op {
+            Op::Arithmetic(..) => false,
+            Op::Conditional(parts) => parts[1].is_stored_moment() && parts[2].is_stored_moment(),
+            _ => true,
+        }
+    }
+
     /// The nodes right below.
     pub fn children(&self) -> Vec<&Self> {
         match &self.op {

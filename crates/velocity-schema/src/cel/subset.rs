@@ -43,7 +43,7 @@ fn reason(expr: &Expr) -> Option<(String, &'static str)> {
         Op::Call(Function::Size, args) if args.first().is_some_and(|arg| arg.ty == Type::Json) => {
             ("`size` of json".into(), "use an array field")
         }
-        Op::Call(Function::Part(_), args) if args.first().is_some_and(|arg| !is_stored(arg)) => {
+        Op::Call(Function::Part(_), args) if args.first().is_some_and(|arg| !arg.is_stored_moment()) => {
             ("a part of a computed time".into(), "take the part of a field")
         }
         Op::Arithmetic(Arithmetic::Divide, ..) => {
@@ -53,14 +53,37 @@ fn reason(expr: &Expr) -> Option<(String, &'static str)> {
             ("`+` on lists".into(), "use `in` on each list, joined by `||`")
         }
         Op::Index(_, index) if !index.is_const() => ("a computed index".into(), "use a literal"),
+        Op::Convert(from) if !from.is_stored_moment() && from.ty == Type::Timestamp => {
+            ("a part of a computed time".into(), "take the part of a field")
+        }
         Op::Convert(from) => return conversion(&from.ty, &expr.ty),
+        Op::Conditional(_) if expr.ty == Type::Json => {
+            ("json as a branch of `? :`".into(), "compare in each branch")
+        }
+        Op::List(items)
+            if items.iter().any(|item| !item.is_stored_moment() && item.ty == Type::Timestamp) =>
+        {
+            ("a computed time in a list".into(), "compare with each, joined by `||`")
+        }
+        Op::In(needle, _) if !needle.is_stored_moment() && needle.ty == Type::Timestamp => {
+            ("a computed time in a list".into(), "compare with each, joined by `||`")
+        }
+        Op::Compare(_, left, right)
+            if matches!(left.ty, Type::List(_)) && (has_made_list(left) || has_made_list(right)) =>
+        {
+            ("a list with computed elements".into(), "compare the elements")
+        }
+        _ if matches!(&expr.ty, Type::List(item) if matches!(**item, Type::List(_))) => {
+            ("a list of lists".into(), "compare the elements")
+        }
         Op::In(needle, list) if list.ty == Type::Json => return json_membership(needle, list),
         _ => return None,
     })
 }
 
-fn is_stored(expr: &Expr) -> bool {
-    matches!(expr.op, Op::Field { .. } | Op::Const(_))
+/// Whether a list is written whose elements are not all literals.
+fn has_made_list(expr: &Expr) -> bool {
+    expr.any(&|e| matches!(&e.op, Op::List(items) if items.iter().any(|item| !item.is_const())))
 }
 
 fn conversion(from: &Type, to: &Type) -> Option<(String, &'static str)> {

@@ -18,7 +18,7 @@ use crate::value::Value;
 use budget::{Budget, scan};
 use datum::{Datum, Held, Items};
 
-/// Who acts, as expressions see it: what the transaction's settings say.
+/// Who acts, as expressions see it: what the transaction's settings say. Nobody is empty throughout.
 #[derive(Debug, Clone, Copy)]
 pub struct ActorView<'a> {
     /// `velocity.actor`.
@@ -134,14 +134,11 @@ impl<'a> Evaluator<'a> {
 
     fn actor(&self, op: &Op) -> Datum<'a> {
         let Some(actor) = self.actor else { return Datum::Null };
-        if actor.id.is_empty() {
-            return Datum::Null;
-        }
-        let text =
-            |text: &'a str| if text.is_empty() { Datum::Null } else { Datum::Text(Held::Borrowed(text)) };
+        let text = |text: &'a str| if text.is_empty() { Datum::Null } else { Datum::Text(Held::Borrowed(text)) };
         match op {
             Op::ActorId => text(actor.id),
             Op::ActorType => text(actor.actor_type),
+            Op::ActorRoles if actor.id.is_empty() => Datum::Null,
             Op::ActorRoles => Datum::List(Items::Texts(actor.roles)),
             _ if actor.attributes.is_empty() => Datum::Null,
             _ => Datum::json(actor.attributes),

@@ -1,1 +1,0 @@
-//! From a checked CEL filter to a SQL condition.
