@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use velocity_store::wire::{Connection, Params, Scope, Session, Statement, TransactionMode};
 
-use super::fixture::{Database, int8, pipeline, sql, text};
+use super::fixture::{Database, eventually, int8, pipeline, sql, text};
 
 async fn connection(db: &Database) -> Connection {
     Connection::connect(&Arc::new(db.config())).await.unwrap()
@@ -129,6 +129,35 @@ async fn a_changed_table_is_not_noticed_by_transactions_however_many_connections
 }
 
 #[tokio::test]
+async fn a_renewed_transaction_keeps_its_connection_although_others_wait_for_one() {
+    let db = Database::new().await;
+    let pool = db.exclusive(2);
+    let begin = async || pool.begin(db.session("a", "t1"), TransactionMode::ReadWrite, None).await.unwrap();
+    let read = sql("select * from parents");
+    let (mut one, mut two) = (begin().await, begin().await);
+    one.run(read.clone()).await.unwrap();
+    two.run(read.clone()).await.unwrap();
+    one.commit().await.unwrap();
+    two.commit().await.unwrap();
+    db.run("alter table parents add column extra int").await;
+    let (holder, mut transaction) = (begin().await, begin().await);
+    let waiter = tokio::spawn({
+        let (pool, session) = (pool.clone(), db.session("a", "t1"));
+        async move { pool.pipeline(pipeline(session, [sql("select pg_sleep(0.5)")])).await }
+    });
+    eventually("somebody waits", async || pool.counters().waiting == 1).await;
+    // A connection that went to the waiter meanwhile would leave only the other one, whose plan is old too.
+    let release = async {
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        drop(holder);
+    };
+    let (renewed, ()) = futures::join!(transaction.run(read), release);
+    assert_eq!(renewed.unwrap().columns().len(), 2);
+    transaction.commit().await.unwrap();
+    waiter.await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn a_schemas_new_generation_drops_its_statements() {
     let db = Database::new().await;
     let connection = connection(&db).await;
@@ -147,8 +176,9 @@ async fn a_schemas_new_generation_drops_its_statements() {
 }
 
 #[tokio::test]
-async fn many_callers_of_a_new_statement_at_once_all_get_their_answer() {
+async fn many_callers_of_a_new_statement_at_once_all_get_their_answer_and_none_runs_twice() {
     let db = Database::new().await;
+    db.run("create sequence runs; grant usage on runs to $db_a").await;
     let connection = Arc::new(connection(&db).await);
     // Every other request fails before its statement is parsed: nobody may rely on that one's Parse.
     let calls = (0..60).map(|i| {
@@ -157,16 +187,22 @@ async fn many_callers_of_a_new_statement_at_once_all_get_their_answer() {
             let mut params = Params::new();
             params.int8(i);
             let echo = Statement::new("select $1 as echo", params);
-            let statements = if i % 2 == 0 { vec![sql("select 1 / 0"), echo] } else { vec![echo] };
+            let statements = if i % 2 == 0 {
+                vec![sql("select 1 / 0"), echo]
+            } else {
+                vec![sql("select nextval('runs')"), echo]
+            };
             (i, connection.pipeline(pipeline(session, statements)).await)
         }
     });
     for (i, outcome) in futures::future::join_all(calls).await {
         match outcome {
-            Ok(results) => assert_eq!(int8(&results[0], 0, 0), i),
+            Ok(results) => assert_eq!(int8(&results[1], 0, 0), i),
             Err(error) => assert!(i % 2 == 0 && error.code().unwrap() == "22012", "{i}: {error}"),
         }
     }
+    let runs: i64 = db.admin.query_one("select last_value from runs", &[]).await.unwrap().get(0);
+    assert_eq!(runs, 30);
     let mut params = Params::new();
     params.int8(0);
     let echo = Statement::new("select $1 as echo", params);
