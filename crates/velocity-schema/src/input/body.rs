@@ -17,7 +17,11 @@ pub(super) struct Members<'a>(pub(super) Vec<(Cow<'a, str>, &'a RawValue)>);
 pub(super) fn members(body: &[u8]) -> Result<Members<'_>, Malformed> {
     let text = std::str::from_utf8(body).map_err(|error| not_utf8(body, error.valid_up_to()))?;
     if text.trim_ascii().is_empty() {
-        return Err(Malformed { message: "the body is empty; send a JSON object".into(), line: 0, column: 0 });
+        return Err(Malformed {
+            message: "the body is empty; send a JSON object".into(),
+            line: 0,
+            column: 0,
+        });
     }
     if !text.trim_ascii_start().starts_with('{') {
         return Err(Malformed {
@@ -175,7 +179,9 @@ mod tests {
 
     #[test]
     fn a_hundred_thousand_levels_cost_no_stack() {
-        let deep = |open: &str, close: &str| format!("{{\"a\": {}1{}}}", open.repeat(100_000), close.repeat(100_000));
+        let deep = |open: &str, close: &str| {
+            format!("{{\"a\": {}1{}}}", open.repeat(100_000), close.repeat(100_000))
+        };
         assert_eq!(members(deep("[", "]").as_bytes()).map(|m| m.0.len()), Ok(1));
         assert_eq!(members(deep("{\"a\":", "}").as_bytes()).map(|m| m.0.len()), Ok(1));
         let unclosed = "{\"a\":".repeat(100_000);

@@ -29,6 +29,9 @@ pub use state::read_state;
 pub struct NewRecord {
     /// The values.
     pub values: Vec<Value>,
+    /// Fields besides the id, by position, that the caller left out and that got a UUID of ours: where the record is
+    /// there already, it keeps the one that it has.
+    pub generated: Vec<usize>,
 }
 
 impl NewRecord {

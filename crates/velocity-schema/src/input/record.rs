@@ -120,7 +120,11 @@ impl<'a> Reader<'a> {
             let field = &self.schema.fields()[position];
             if position == 0 {
                 if field.kind.read_json(raw).ok().as_ref() != Some(id) {
-                    self.errors.push("id", "immutable", "differs from the id in the URL; a record keeps its id");
+                    self.errors.push(
+                        "id",
+                        "immutable",
+                        "differs from the id in the URL; a record keeps its id",
+                    );
                 }
             } else if field.name.as_str() == "version" {
                 expected = self.version(field, raw);
@@ -137,7 +141,11 @@ impl<'a> Reader<'a> {
         match field.kind.read_json(raw) {
             Ok(Value::Integer(version)) if version > 0 => Some(version),
             _ => {
-                self.errors.push("version", "type", "must be the version that you have read, a number from 1");
+                self.errors.push(
+                    "version",
+                    "type",
+                    "must be the version that you have read, a number from 1",
+                );
                 None
             }
         }
@@ -170,12 +178,17 @@ impl<'a> Reader<'a> {
     /// Fills in what the body does not name, and reports required fields without a value.
     fn complete(&mut self, uuids: &mut (impl NewUuid + ?Sized)) -> NewRecord {
         let mut values = Vec::with_capacity(self.values.len());
+        let mut generated = Vec::new();
         for (position, field) in self.schema.fields().iter().enumerate() {
             let value = match self.values[position].take() {
                 Some(Change::Set(value)) => value,
                 Some(Change::Merge(json)) => Value::Json(json),
                 None if self.seen[position] || field.system => Value::Null,
-                None => filled_in(field, uuids),
+                None if fills_in(field) => {
+                    generated.extend((position != 0).then_some(position));
+                    Value::Uuid(uuids.new_uuid())
+                }
+                None => field.default.clone().unwrap_or(Value::Null),
             };
             if field.required && !field.system && value.is_null() && !self.broken[position] {
                 let message = if self.seen[position] { "must not be null" } else { "is required" };
@@ -183,16 +196,11 @@ impl<'a> Reader<'a> {
             }
             values.push(value);
         }
-        NewRecord { values }
+        NewRecord { values, generated }
     }
 }
 
-fn filled_in(field: &Field, uuids: &mut (impl NewUuid + ?Sized)) -> Value {
-    if let Some(default) = &field.default {
-        default.clone()
-    } else if field.auto_populated && matches!(field.kind, FieldType::Uuid) {
-        Value::Uuid(uuids.new_uuid())
-    } else {
-        Value::Null
-    }
+/// Whether a field that the body does not name gets a UUID of ours.
+fn fills_in(field: &Field) -> bool {
+    field.auto_populated && field.default.is_none() && matches!(field.kind, FieldType::Uuid)
 }

@@ -3,7 +3,10 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Change, InputError, NewRecord, Patch, Replacement, check_rules, parse_create, parse_id, parse_patch, parse_replace, read_state};
+use super::{
+    Change, InputError, NewRecord, Patch, Replacement, check_rules, parse_create, parse_id, parse_patch,
+    parse_replace, read_state,
+};
 use crate::schema::Schema;
 use crate::spec::SchemaDefinitionSpec;
 use crate::value::Value;
@@ -108,7 +111,10 @@ fn everything_that_is_wrong_is_reported_at_once() {
 #[test]
 fn a_key_is_the_same_however_it_is_escaped() {
     assert_eq!(violations(create(r#"{"supplier": "a", "su\u0070plier": "b"}"#)), ["supplier duplicateKey"]);
-    assert_eq!(violations(create(r#"{"supplier": "a", "extra": {"a": [{"b": 1, "\u0062": 2}]}}"#)), ["extra duplicateKey"]);
+    assert_eq!(
+        violations(create(r#"{"supplier": "a", "extra": {"a": [{"b": 1, "\u0062": 2}]}}"#)),
+        ["extra duplicateKey"]
+    );
 }
 
 #[test]
@@ -116,7 +122,10 @@ fn numbers_keep_every_digit() {
     let schema = schema();
     let amount = |body: &str| create(body).unwrap().values[schema.position("amount").unwrap()].to_text();
     assert_eq!(amount(r#"{"supplier": "s", "amount": 0.12345678901234567890}"#), "0.12345678901234567890");
-    assert_eq!(amount(r#"{"supplier": "s", "amount": "9999999999.00000000000000000001"}"#), "9999999999.00000000000000000001");
+    assert_eq!(
+        amount(r#"{"supplier": "s", "amount": "9999999999.00000000000000000001"}"#),
+        "9999999999.00000000000000000001"
+    );
     assert_eq!(violations(create(r#"{"supplier": "s", "amount": 1e400}"#)), ["amount precision"]);
 }
 
@@ -125,7 +134,10 @@ fn texts_that_no_database_holds_are_the_callers_error() {
     assert_eq!(violations(create(r#"{"supplier": "a\u0000"}"#)), ["supplier type"]);
     assert_eq!(violations(create(r#"{"supplier": "\ud800"}"#)), ["supplier type"]);
     assert_eq!(violations(create(r#"{"supplier": "s", "extra": {"a\u0000": 1}}"#)), ["extra type"]);
-    assert_eq!(violations(create("{\"supplier\": \"s\", \"a\u{0}\": 1}".replace('\0', "\\u0000").as_str())), ["a\0 unknownField"]);
+    assert_eq!(
+        violations(create("{\"supplier\": \"s\", \"a\u{0}\": 1}".replace('\0', "\\u0000").as_str())),
+        ["a\0 unknownField"]
+    );
 }
 
 #[test]
@@ -144,7 +156,19 @@ fn a_body_of_a_hundred_thousand_levels_is_refused_without_recursion() {
 
 #[test]
 fn malformed_json_is_told_from_json_that_does_not_fit() {
-    for body in ["", "null", "[]", "\"x\"", "{", "{\"a\": }", "{\"a\": 01}", "{'a': 1}", "{\"a\": NaN}", "{} {}", "{\"a\": 1,}"] {
+    for body in [
+        "",
+        "null",
+        "[]",
+        "\"x\"",
+        "{",
+        "{\"a\": }",
+        "{\"a\": 01}",
+        "{'a': 1}",
+        "{\"a\": NaN}",
+        "{} {}",
+        "{\"a\": 1,}",
+    ] {
         assert!(matches!(create(body), Err(InputError::Malformed(_))), "{body}");
         assert!(matches!(patch(body), Err(InputError::Malformed(_))), "{body}");
     }
@@ -172,15 +196,18 @@ fn a_patch_holds_what_it_names_and_nothing_else() {
     assert_eq!(after[at("extra")], Value::Json(r#"{"b":2}"#.into()));
     assert_eq!(after[at("supplier")], Value::String("kept".into()));
     assert!(!patch("{}").unwrap().needs_current());
-    assert_eq!(patch(r#"{"extra": [1]}"#).unwrap().changes, [(at("extra"), Change::Set(Value::Json("[1]".into())))]);
+    assert_eq!(
+        patch(r#"{"extra": [1]}"#).unwrap().changes,
+        [(at("extra"), Change::Set(Value::Json("[1]".into())))]
+    );
 }
 
 #[test]
 fn a_patch_cannot_take_required_values_away_nor_touch_what_is_not_the_clients() {
-    assert_eq!(violations(patch(r#"{"supplier": null, "updated_at": "2026-01-01T00:00:00Z"}"#)), [
-        "updated_at readOnly",
-        "supplier required"
-    ]);
+    assert_eq!(
+        violations(patch(r#"{"supplier": null, "updated_at": "2026-01-01T00:00:00Z"}"#)),
+        ["updated_at readOnly", "supplier required"]
+    );
     for version in ["0", "-1", "\"x\"", "1.5", "null", "9223372036854775808"] {
         assert_eq!(violations(patch(&format!("{{\"version\": {version}}}"))), ["version type"], "{version}");
     }

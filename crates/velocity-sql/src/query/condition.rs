@@ -29,9 +29,15 @@ enum Test {
     Compare(&'static str, Value),
     /// Null counts as different.
     Distinct(Value),
-    Any { values: Vec<Value>, negated: bool },
+    Any {
+        values: Vec<Value>,
+        negated: bool,
+    },
     Between(Value, Value),
-    Like { pattern: String, ignore_case: bool },
+    Like {
+        pattern: String,
+        ignore_case: bool,
+    },
     StartsWith(String),
     Has(String),
     Null(bool),
@@ -63,7 +69,10 @@ impl Condition {
                 return Err(PlanError::invalid(
                     &filter.parameter,
                     "path",
-                    format!("`{name}` is a {} field and has nothing inside; only json fields have", field.kind.name()),
+                    format!(
+                        "`{name}` is a {} field and has nothing inside; only json fields have",
+                        field.kind.name()
+                    ),
                 ));
             }
             None => plan_test(field, filter)?,
@@ -173,16 +182,20 @@ fn plan_test(field: &Field, filter: &RequestedFilter) -> Result<Test, PlanError>
         Operator::Lt => compare(" < "),
         Operator::Lte => compare(" <= "),
         Operator::In | Operator::Nin => {
-            let values = list(text, filter)?.iter().map(|item| operand(kind, item, filter)).collect::<Result<_, _>>()?;
+            let values = list(text, filter)?
+                .iter()
+                .map(|item| operand(kind, item, filter))
+                .collect::<Result<_, _>>()?;
             Ok(Test::Any { values, negated: filter.operator == Operator::Nin })
         }
         Operator::Between => {
             let (low, high) = pair(text, filter)?;
             Ok(Test::Between(operand(kind, &low, filter)?, operand(kind, &high, filter)?))
         }
-        Operator::Like | Operator::Ilike => {
-            Ok(Test::Like { pattern: pattern(text, filter)?, ignore_case: filter.operator == Operator::Ilike })
-        }
+        Operator::Like | Operator::Ilike => Ok(Test::Like {
+            pattern: pattern(text, filter)?,
+            ignore_case: filter.operator == Operator::Ilike,
+        }),
         Operator::Contains => match kind {
             FieldType::Json => Ok(Test::Contains(operand(kind, text, filter)?)),
             FieldType::Array { items, .. } => {

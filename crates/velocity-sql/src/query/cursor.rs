@@ -142,10 +142,9 @@ mod tests {
     #[test]
     fn a_cursor_gives_its_values_back() {
         let query = QueryDigest::of(["a"]);
-        for values in [
-            vec![Value::Timestamp(1), Value::Integer(-5)],
-            vec![Value::Null, Value::Integer(i64::MAX)],
-        ] {
+        for values in
+            [vec![Value::Timestamp(1), Value::Integer(-5)], vec![Value::Null, Value::Integer(i64::MAX)]]
+        {
             let cursor = seal(&key(1), query, &values).unwrap();
             assert_eq!(open(&key(1), query, &kinds(), &cursor), Ok(values));
         }

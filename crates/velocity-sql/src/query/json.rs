@@ -26,10 +26,16 @@ pub(super) struct JsonTest {
 #[derive(Debug, Clone, PartialEq)]
 enum Test {
     /// Equal to one of these JSON texts.
-    OneOf { values: Vec<String>, negated: bool },
+    OneOf {
+        values: Vec<String>,
+        negated: bool,
+    },
     Compare(&'static str, Operand),
     Between(Operand, Operand),
-    Like { pattern: String, ignore_case: bool },
+    Like {
+        pattern: String,
+        ignore_case: bool,
+    },
     Has(String),
     Null(bool),
     Exists(bool),
@@ -71,7 +77,10 @@ impl JsonTest {
             Operator::Between => {
                 let (low, high) = pair(text, filter)?;
                 let (low, high) = (Operand::read(&low, filter)?, Operand::read(&high, filter)?);
-                if matches!((&low, &high), (Operand::Number(_), Operand::Number(_)) | (Operand::Text(_), Operand::Text(_))) {
+                if matches!(
+                    (&low, &high),
+                    (Operand::Number(_), Operand::Number(_)) | (Operand::Text(_), Operand::Text(_))
+                ) {
                     Test::Between(low, high)
                 } else {
                     return Err(PlanError::invalid(
@@ -81,9 +90,10 @@ impl JsonTest {
                     ));
                 }
             }
-            Operator::Like | Operator::Ilike => {
-                Test::Like { pattern: pattern(text, filter)?, ignore_case: filter.operator == Operator::Ilike }
-            }
+            Operator::Like | Operator::Ilike => Test::Like {
+                pattern: pattern(text, filter)?,
+                ignore_case: filter.operator == Operator::Ilike,
+            },
             Operator::Contains => Test::Has(plain(text, filter)?),
             Operator::StartsWith => {
                 Test::Like { pattern: format!("{}%", escaped(&plain(text, filter)?)), ignore_case: false }
@@ -163,7 +173,9 @@ impl Operand {
     fn read(text: &str, filter: &RequestedFilter) -> Result<Self, PlanError> {
         match decimal::parse(text) {
             Ok(number) => Ok(Self::Number(number)),
-            Err(_) => Ok(Self::Text(quoted(text).map_or_else(|| plain(text, filter), |inner| plain(&inner, filter))?)),
+            Err(_) => Ok(Self::Text(
+                quoted(text).map_or_else(|| plain(text, filter), |inner| plain(&inner, filter))?,
+            )),
         }
     }
 

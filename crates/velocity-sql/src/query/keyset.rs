@@ -17,7 +17,10 @@ pub(super) fn ranges(table: &TableSql, keys: &[SortKey], values: &[Value]) -> Ve
     while start < keys.len() {
         let run = run_length(&keys[start..], &values[start..]);
         if run > 0 {
-            ranges.push(and(equal(table, keys, values, start), beyond(table, &keys[start..start + run], &values[start..start + run])));
+            ranges.push(and(
+                equal(table, keys, values, start),
+                beyond(table, &keys[start..start + run], &values[start..start + run]),
+            ));
         }
         for at in start..start + run.max(1) {
             if let Some(range) = past_null(table, &keys[at], values.get(at)) {

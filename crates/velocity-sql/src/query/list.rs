@@ -66,7 +66,15 @@ impl ListPlan {
                     Fragment::sql("null::bigint")
                 };
                 let bound = Fragment::number(COUNT_BOUND + 1);
-                frag!["select count(*), ", statistics, " from (select", self.source(table), " limit ", bound, ") counted"]
+                frag![
+                    "select count(*), ",
+                    statistics,
+                    " from (select",
+                    self.source(table),
+                    " limit ",
+                    bound,
+                    ") counted"
+                ]
             }
         };
         Some(sql.render())
@@ -88,9 +96,10 @@ impl ListPlan {
     }
 
     fn order(&self, table: &TableSql) -> Fragment {
-        let keys = self.keys.iter().map(|key| {
-            frag![table.column(key.position), if key.descending { " desc" } else { "" }]
-        });
+        let keys = self
+            .keys
+            .iter()
+            .map(|key| frag![table.column(key.position), if key.descending { " desc" } else { "" }]);
         frag![" order by ", Fragment::join(keys, ", ")]
     }
 

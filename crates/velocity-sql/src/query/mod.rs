@@ -29,3 +29,6 @@ pub use plan::{ListPlan, SortKey, Total};
 pub use request::{CountMode, LIMIT_DEFAULT, LIMIT_MAX, ListRequest, RequestedFilter, RequestedSort};
 pub use table::TableSql;
 pub use write::{Existing, OnConflict, Shape, Slot};
+
+#[cfg(test)]
+mod tests;

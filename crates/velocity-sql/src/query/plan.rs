@@ -47,8 +47,11 @@ impl ListPlan {
     /// Plans a request.
     pub fn plan(schema: &Schema, request: &ListRequest, key: &CursorKey) -> Result<Self, PlanError> {
         let projection = plan_fields(schema, request.fields.as_deref())?;
-        let conditions =
-            request.filters.iter().map(|filter| Condition::plan(schema, filter)).collect::<Result<Vec<_>, _>>()?;
+        let conditions = request
+            .filters
+            .iter()
+            .map(|filter| Condition::plan(schema, filter))
+            .collect::<Result<Vec<_>, _>>()?;
         let keys = plan_sort(schema, &request.sort)?;
         let digest = digest(schema, request, &keys);
         let after = match &request.cursor {
@@ -129,7 +132,9 @@ fn plan_sort(schema: &Schema, sort: &[RequestedSort]) -> Result<Vec<SortKey>, Pl
     let mut tells_apart = false;
     for RequestedSort { field: name, descending } in sort {
         let (position, field) = find(schema, name, "sort")?;
-        if !field.sortable || matches!(field.kind, FieldType::Json | FieldType::Array { .. } | FieldType::Bytes { .. }) {
+        if !field.sortable
+            || matches!(field.kind, FieldType::Json | FieldType::Array { .. } | FieldType::Bytes { .. })
+        {
             return Err(PlanError::new(
                 PlanCode::FieldNotFilterable,
                 "sort",
@@ -163,7 +168,11 @@ fn digest(schema: &Schema, request: &ListRequest, keys: &[SortKey]) -> QueryDige
         let name = schema.fields().get(key.position).map_or("", |field| field.name.as_str());
         [name, if key.descending { "desc" } else { "asc" }]
     });
-    let parts = ["list", path.as_str()].into_iter().chain(filters.iter().flatten().copied()).chain(["sort"]).chain(sort);
+    let parts = ["list", path.as_str()]
+        .into_iter()
+        .chain(filters.iter().flatten().copied())
+        .chain(["sort"])
+        .chain(sort);
     QueryDigest::of(parts)
 }
 
@@ -181,7 +190,9 @@ fn open_cursor(
 
 pub(super) fn refused_cursor(why: Refused) -> PlanError {
     let message = match why {
-        Refused::Forged => "is not a cursor of ours; take pagination.nextCursor as it is, or start without a cursor",
+        Refused::Forged => {
+            "is not a cursor of ours; take pagination.nextCursor as it is, or start without a cursor"
+        }
         Refused::OtherQuery => {
             "belongs to another query; keep filter and sort as they were on the first page, or start without a cursor"
         }

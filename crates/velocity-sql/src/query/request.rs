@@ -108,7 +108,11 @@ impl ListRequest {
                 "cursor" => request.cursor = Some(value.to_owned()),
                 "count" => request.count = Some(parse_count(value)?),
                 "include" | "q" => {
-                    return Err(PlanError::invalid(name, "notSupported", "is not supported yet; leave it out"));
+                    return Err(PlanError::invalid(
+                        name,
+                        "notSupported",
+                        "is not supported yet; leave it out",
+                    ));
                 }
                 _ if name.starts_with("filter") => request.filters.push(parse_filter(name, value)?),
                 _ => return Err(unknown(name)),
@@ -122,7 +126,11 @@ impl ListRequest {
             ));
         }
         if offset_given && request.cursor.is_some() {
-            return Err(PlanError::malformed("offset", "cursor", "does not go with `cursor`; use one of them"));
+            return Err(PlanError::malformed(
+                "offset",
+                "cursor",
+                "does not go with `cursor`; use one of them",
+            ));
         }
         if u64::from(request.offset) + u64::from(request.limit) > u64::from(LIMIT_MAX) {
             return Err(PlanError::new(
@@ -163,13 +171,12 @@ fn parse_filter(name: &str, value: &str) -> Result<RequestedFilter, PlanError> {
         _ => return Err(unknown(name)),
     };
     let inner = rest.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).ok_or_else(syntax)?;
-    let (field, operator) = match inner.split_once("][") {
-        Some((field, word)) => (field, Operator::parse(word, name)?),
-        None => (inner, Operator::Eq),
-    };
-    if field.is_empty() || field.contains(['[', ']']) {
+    let (field, operator) = inner.split_once("][").map_or((inner, None), |(field, word)| (field, Some(word)));
+    if field.is_empty() || [field, operator.unwrap_or_default()].iter().any(|part| part.contains(['[', ']']))
+    {
         return Err(syntax());
     }
+    let operator = operator.map_or(Ok(Operator::Eq), |word| Operator::parse(word, name))?;
     Ok(RequestedFilter {
         field: field.to_owned(),
         operator,
@@ -186,7 +193,11 @@ fn parse_sort(value: &str) -> Result<Vec<RequestedSort>, PlanError> {
             return Err(PlanError::malformed("sort", "syntax", "is written field,-field (- for descending)"));
         }
         if keys.iter().any(|key| key.field == field) {
-            return Err(PlanError::malformed("sort", "duplicateField", format!("names `{}` twice", shown(field))));
+            return Err(PlanError::malformed(
+                "sort",
+                "duplicateField",
+                format!("names `{}` twice", shown(field)),
+            ));
         }
         keys.push(RequestedSort { field: field.to_owned(), descending });
     }
@@ -204,7 +215,11 @@ fn parse_fields(value: &str) -> Result<Vec<String>, PlanError> {
             return Err(PlanError::malformed("fields", "syntax", "is written field,field"));
         }
         if !seen.insert(field) {
-            return Err(PlanError::malformed("fields", "duplicateField", format!("names `{}` twice", shown(field))));
+            return Err(PlanError::malformed(
+                "fields",
+                "duplicateField",
+                format!("names `{}` twice", shown(field)),
+            ));
         }
         fields.push(field.to_owned());
     }

@@ -32,7 +32,8 @@ impl TableSql {
             sql_type: SqlType::of(&field.kind),
             nullable: !(field.required || field.system || field.name.as_str() == "id"),
         });
-        let writable = schema.fields().iter().enumerate().filter(|(_, field)| !field.system).map(|(at, _)| at);
+        let writable =
+            schema.fields().iter().enumerate().filter(|(_, field)| !field.system).map(|(at, _)| at);
         Self {
             names: TableNames::of(schema.path()),
             columns: columns.collect(),

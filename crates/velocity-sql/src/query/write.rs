@@ -77,7 +77,14 @@ impl TableSql {
     pub fn read(&self) -> Shape {
         let mut draft = Draft::new();
         let id = draft.slot(Slot::Id, self.sql_type(0));
-        draft.finish(frag!["select ", self.all(), " from ", self.from(), " where deleted_at is null and \"id\" = ", id])
+        draft.finish(frag![
+            "select ",
+            self.all(),
+            " from ",
+            self.from(),
+            " where deleted_at is null and \"id\" = ",
+            id
+        ])
     }
 
     /// A new record. Columns: every field, then `true`.
@@ -106,11 +113,11 @@ impl TableSql {
         draft.finish(sql)
     }
 
-    /// All declared fields anew, or a new record where there is none. Columns: every field, then whether it is new.
-    pub fn replace(&self) -> Shape {
+    /// All declared fields anew but those in `kept`, or a new record where there is none. Columns: every field, then
+    /// whether it is new.
+    pub fn replace(&self, kept: &[usize]) -> Shape {
         let mut draft = Draft::new();
-        let declared: Vec<usize> = self.writable().iter().copied().filter(|position| *position != 0).collect();
-        let assignments = self.assignments(&mut draft, &declared);
+        let assignments = self.assignments(&mut draft, &self.replaced(kept));
         let id = draft.slot(Slot::Id, self.sql_type(0));
         let values = self.field_slots(&mut draft);
         draft.finish(frag![
@@ -136,6 +143,15 @@ impl TableSql {
             self.all(),
             ", true from added"
         ])
+    }
+
+    /// The positions that a replacement sets: all declared fields but those in `kept`.
+    pub fn replaced(&self, kept: &[usize]) -> Vec<usize> {
+        self.writable()
+            .iter()
+            .copied()
+            .filter(|position| *position != 0 && !kept.contains(position))
+            .collect()
     }
 
     /// Soft deletion. Columns: version, then whether the record was changed; no row when there is no such record.
@@ -190,12 +206,28 @@ impl TableSql {
         };
         let sql = match conflict {
             OnConflict::Fail => {
-                frag!["with given as (", given, ") ", insert(Fragment::empty()), " returning ", self.receipt("r", &[]), ", true"]
+                frag![
+                    "with given as (",
+                    given,
+                    ") ",
+                    insert(Fragment::empty()),
+                    " returning ",
+                    self.receipt("r", &[]),
+                    ", true"
+                ]
             }
             OnConflict::Skip(keys) => {
                 let taken = keys.iter().map(|key| frag!["not exists (", self.holder(key), ")"]);
                 let guard = frag![" where ", Fragment::join(taken, " and ")];
-                frag!["with given as (", given, ") ", insert(guard), " returning ", self.receipt("r", &[]), ", true"]
+                frag![
+                    "with given as (",
+                    given,
+                    ") ",
+                    insert(guard),
+                    " returning ",
+                    self.receipt("r", &[]),
+                    ", true"
+                ]
             }
             OnConflict::Update(key) => {
                 let declared = self.writable().iter().copied().filter(|at| *at != 0 && !key.contains(at));
@@ -228,9 +260,23 @@ impl TableSql {
     }
 
     /// An update of the record with [`Slot::Id`], which comes back as it is where its version is another.
-    fn change(&self, draft: &mut Draft, assignments: Fragment, existing: Existing, returned: &Fragment) -> Fragment {
+    fn change(
+        &self,
+        draft: &mut Draft,
+        assignments: Fragment,
+        existing: Existing,
+        returned: &Fragment,
+    ) -> Fragment {
         let id = draft.slot(Slot::Id, self.sql_type(0));
-        let update = frag!["update ", self.from(), " set ", assignments, " where \"id\" = ", id, " and deleted_at is null"];
+        let update = frag![
+            "update ",
+            self.from(),
+            " set ",
+            assignments,
+            " where \"id\" = ",
+            id,
+            " and deleted_at is null"
+        ];
         if existing == Existing::Any {
             return frag![update, " returning ", returned.clone(), ", true"];
         }
@@ -261,15 +307,20 @@ impl TableSql {
     }
 
     fn assignments(&self, draft: &mut Draft, positions: &[usize]) -> Fragment {
-        let all = positions.iter().map(|at| {
-            frag![self.column(*at), " = ", draft.slot(Slot::Field(*at), self.sql_type(*at))]
-        });
+        if positions.is_empty() {
+            // A schema of nothing but an id: the record is written all the same, as an event.
+            return Fragment::sql("deleted_at = null");
+        }
+        let all = positions
+            .iter()
+            .map(|at| frag![self.column(*at), " = ", draft.slot(Slot::Field(*at), self.sql_type(*at))]);
         Fragment::join(all.collect::<Vec<_>>(), ", ")
     }
 
     /// `select * from unnest($1, …) with ordinality as g("id", …, _n)`; field names never begin with an underscore.
     fn unnested(&self, draft: &mut Draft) -> Fragment {
-        let arrays = self.writable().iter().map(|at| draft.slot(Slot::Field(*at), batch_type(self.sql_type(*at))));
+        let arrays =
+            self.writable().iter().map(|at| draft.slot(Slot::Field(*at), batch_type(self.sql_type(*at))));
         let arrays = Fragment::join(arrays.collect::<Vec<_>>(), ", ");
         let columns = self.list(self.writable().iter().copied());
         frag!["select * from unnest(", arrays, ") with ordinality as u(", columns, ", _n)"]
@@ -282,11 +333,7 @@ impl TableSql {
     fn unpacked_field(&self, position: usize) -> Fragment {
         let sql_type = self.sql_type(position);
         let column = self.qualified("g", position);
-        if sql_type.element().is_some() {
-            frag![column, "::", Fragment::type_name(sql_type)]
-        } else {
-            column
-        }
+        if sql_type.element().is_some() { frag![column, "::", Fragment::type_name(sql_type)] } else { column }
     }
 
     /// The record that has the key, deleted ones included: they keep their keys.

@@ -50,7 +50,9 @@ pub fn push_batch<'a>(
 
 fn fits(sql_type: SqlType, value: &Value) -> bool {
     match (sql_type.element(), value) {
-        (Some(element), Value::Array(items)) => items.iter().all(|item| item.is_null() || fits(element, item)),
+        (Some(element), Value::Array(items)) => {
+            items.iter().all(|item| item.is_null() || fits(element, item))
+        }
         (None, value) => matches!(
             (sql_type, value),
             (SqlType::Text, Value::String(_))

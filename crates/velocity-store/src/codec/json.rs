@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use velocity_schema::{Schema, Value};
 use velocity_schema::time::{self, POSTGRES_EPOCH_DAYS, POSTGRES_EPOCH_MICROS};
 use velocity_schema::value::write_json_string;
+use velocity_schema::{Schema, Value};
 use velocity_sql::SqlType;
 
 use super::{CodecError, array, exact, numeric};
@@ -146,12 +146,7 @@ fn quoted_if(numbers: Numbers, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8
 }
 
 /// A moment in quotes; one without end, which no field takes, is null.
-fn write_moment(
-    infinite: bool,
-    out: &mut Vec<u8>,
-    scratch: &mut String,
-    write: impl FnOnce(&mut String),
-) {
+fn write_moment(infinite: bool, out: &mut Vec<u8>, scratch: &mut String, write: impl FnOnce(&mut String)) {
     if infinite {
         out.extend_from_slice(b"null");
         return;

@@ -6,9 +6,8 @@ use velocity_schema::Schema;
 use velocity_sql::{Ident, TableNames, ddl};
 
 /// The rules that columns have as check constraints.
-const RULES: [&str; 10] = [
-    "minLength", "maxLength", "min", "max", "enum", "maxSize", "items", "minItems", "maxItems", "pattern",
-];
+const RULES: [&str; 10] =
+    ["minLength", "maxLength", "min", "max", "enum", "maxSize", "items", "minItems", "maxItems", "pattern"];
 
 /// The constraints of a table by name.
 #[derive(Debug)]

@@ -147,9 +147,9 @@ fn of_database(table: &Table, error: &DbError) -> Option<RecordError> {
     let named = |name: &Option<String>| name.as_deref().and_then(|name| constraints.fields(name));
     Some(match error.code.as_str() {
         "23505" => RecordError::UniqueViolation { fields: named(&error.constraint)?.to_vec() },
-        "23503" => {
-            RecordError::ReferenceViolation { field: named(&error.constraint).and_then(|fields| fields.first().cloned()) }
-        }
+        "23503" => RecordError::ReferenceViolation {
+            field: named(&error.constraint).and_then(|fields| fields.first().cloned()),
+        },
         "23502" => violation(error.column.as_deref()?, "required", "must not be null"),
         "23514" => {
             let (field, rule) = constraints.check(error.constraint.as_deref()?)?;
@@ -157,9 +157,9 @@ fn of_database(table: &Table, error: &DbError) -> Option<RecordError> {
         }
         "22001" | "22003" => violation("", "range", "a value is out of its field's range"),
         "VL002" => RecordError::Immutable { field: error.column.clone()? },
-        "VL003" => {
-            RecordError::ReferenceViolation { field: named(&error.constraint).and_then(|fields| fields.first().cloned()) }
-        }
+        "VL003" => RecordError::ReferenceViolation {
+            field: named(&error.constraint).and_then(|fields| fields.first().cloned()),
+        },
         "VL004" => RecordError::NotFound,
         "42501" if error.routine.as_deref() == Some("ExecWithCheckOptions") => RecordError::RowFilterDenied,
         "57014" | "55P03" => RecordError::Timeout,

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use velocity_sql::query::ListPlan;
 
+use super::Records;
 use super::error::RecordError;
 use super::read::encoder_for;
 use super::session::Session;
 use super::table::Table;
-use super::Records;
 use crate::codec::{Numbers, RowEncoder};
 use crate::wire::{Rows, Transaction, TransactionMode};
 

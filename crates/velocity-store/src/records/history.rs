@@ -7,10 +7,10 @@ use velocity_schema::input::read_state;
 use velocity_schema::value::write_json_string;
 use velocity_sql::query::{HISTORY_COLUMNS, HistoryPlan};
 
+use super::Records;
 use super::error::RecordError;
 use super::session::Session;
 use super::table::Table;
-use super::Records;
 use crate::codec::{Numbers, decode_value, write_json_value};
 use crate::wire::{Row, Rows};
 
@@ -149,7 +149,8 @@ impl HistoryPage {
 
     fn append_event(&self, event: &HistoryEvent, numbers: Numbers, out: &mut Vec<u8>) {
         let mut json = String::with_capacity(512);
-        let integer = |number: i64, json: &mut String| write_json_value(&Value::Integer(number), numbers, json);
+        let integer =
+            |number: i64, json: &mut String| write_json_value(&Value::Integer(number), numbers, json);
         json.push_str("{\"seq\":");
         integer(event.seq, &mut json);
         json.push_str(",\"at\":");

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use super::Shared;
 use super::error::{RecordError, is_conflict_of_transactions};
 use super::session::Session;
 use super::table::Table;
-use super::Shared;
 use crate::wire::{self, Pipeline, ResultSet, Statement, Transaction, WireError};
 
 /// Where the statements of a call run.
@@ -60,7 +60,11 @@ async fn exclusive(
     timeout: Duration,
     statement: Statement,
 ) -> Result<ResultSet, WireError> {
-    shared.exclusive.pipeline(Pipeline::one(session.clone(), statement).statement_timeout(timeout)).await.and_then(only)
+    shared
+        .exclusive
+        .pipeline(Pipeline::one(session.clone(), statement).statement_timeout(timeout))
+        .await
+        .and_then(only)
 }
 
 fn only(mut results: Vec<ResultSet>) -> Result<ResultSet, WireError> {
@@ -76,8 +80,11 @@ impl Shared {
         timeout: Duration,
         statements: Vec<Statement>,
     ) -> Result<Vec<ResultSet>, WireError> {
-        let pipeline =
-            Pipeline { session: session.clone(), statement_timeout: Some(timeout), statements: statements.clone() };
+        let pipeline = Pipeline {
+            session: session.clone(),
+            statement_timeout: Some(timeout),
+            statements: statements.clone(),
+        };
         match self.mux.pipeline(pipeline).await {
             Err(WireError::Database(error)) if error.code == wire::SqlState::QUERY_CANCELED => {
                 self.long(session, timeout, statements).await

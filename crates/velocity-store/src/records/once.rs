@@ -9,11 +9,11 @@ use bytes::Bytes;
 use velocity_schema::Value;
 use velocity_sql::SqlType;
 
+use super::Records;
 use super::error::{RecordError, is_conflict_of_transactions};
 use super::session::Session;
 use super::table::Table;
 use super::write::{Write, Written, apply_within};
-use super::Records;
 use crate::codec::{decode_value, push_value};
 use crate::wire::{Params, ResultSet, Row, Statement, Transaction, TransactionMode, WireError, types};
 

@@ -6,18 +6,23 @@ use velocity_schema::Value;
 use velocity_sql::SqlType;
 use velocity_sql::query::ListPlan;
 
+use super::Records;
 use super::error::RecordError;
 use super::lane::Lane;
 use super::record::{Page, Record};
 use super::session::Session;
 use super::table::Table;
-use super::Records;
 use crate::codec::{RowEncoder, decode_value};
 use crate::wire::{Row, Rows};
 
 impl Records {
     /// A record by its id.
-    pub async fn read(&self, session: &Session, table: &Arc<Table>, id: &Value) -> Result<Record, RecordError> {
+    pub async fn read(
+        &self,
+        session: &Session,
+        table: &Arc<Table>,
+        id: &Value,
+    ) -> Result<Record, RecordError> {
         let mut lane = Lane::alone(&self.shared, session, table)?;
         read_one(&mut lane, table, id).await?.ok_or(RecordError::NotFound)
     }
@@ -52,7 +57,12 @@ impl Records {
     }
 
     /// The cursor behind the page's last row, when there are more.
-    fn cursor_after(&self, table: &Table, plan: &ListPlan, rows: &Rows) -> Result<Option<String>, RecordError> {
+    fn cursor_after(
+        &self,
+        table: &Table,
+        plan: &ListPlan,
+        rows: &Rows,
+    ) -> Result<Option<String>, RecordError> {
         if rows.len() <= plan.limit() {
             return Ok(None);
         }

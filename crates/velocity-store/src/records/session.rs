@@ -60,9 +60,8 @@ static SETTINGS: LazyLock<Result<SettingNames, RequestError>> = LazyLock::new(||
 impl Session {
     /// The session as the wire carries it, under the domain's role.
     pub(super) fn to_wire(&self, role: &Arc<str>) -> Result<wire::Session, RequestError> {
-        let names = SETTINGS
-            .as_ref()
-            .map_err(|_| RequestError::SettingName { name: "velocity.actor".to_owned() })?;
+        let names =
+            SETTINGS.as_ref().map_err(|_| RequestError::SettingName { name: "velocity.actor".to_owned() })?;
         let mut roles = String::new();
         for role in self.roles.iter().filter(|role| !role.is_empty() && !role.contains(',')) {
             if !roles.is_empty() {

@@ -46,7 +46,7 @@ pub(super) struct Prepared {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum ShapeKey {
     Update(Vec<usize>, Existing),
-    Replace,
+    Replace(Vec<usize>),
     Delete(Existing),
     Undelete,
     InsertMany(OnConflict),
@@ -168,7 +168,7 @@ impl Table {
         }
         let shape = match &key {
             ShapeKey::Update(positions, existing) => self.sql.update(positions, *existing),
-            ShapeKey::Replace => self.sql.replace(),
+            ShapeKey::Replace(kept) => self.sql.replace(kept),
             ShapeKey::Delete(existing) => self.sql.delete(*existing),
             ShapeKey::Undelete => self.sql.undelete(),
             ShapeKey::InsertMany(conflict) => self.sql.insert_many(conflict),
@@ -183,7 +183,9 @@ impl Table {
         for (slot, sql_type) in &shape.slots {
             match slot {
                 Slot::Id => push_value(&mut params, *sql_type, id),
-                Slot::Field(at) => push_value(&mut params, *sql_type, values.get(*at).unwrap_or(&Value::Null)),
+                Slot::Field(at) => {
+                    push_value(&mut params, *sql_type, values.get(*at).unwrap_or(&Value::Null));
+                }
                 Slot::Version => {
                     push_value(&mut params, *sql_type, &version.map_or(Value::Null, Value::Integer));
                 }
@@ -211,9 +213,8 @@ impl Records {
     /// The schema made ready for requests: at once for one that is known, and known by its hash.
     pub fn table(&self, schema: &Arc<Schema>) -> Arc<Table> {
         let tables = &self.shared.tables;
-        let current = |table: &&Arc<Table>| {
-            Arc::ptr_eq(&table.schema, schema) || table.schema.hash() == schema.hash()
-        };
+        let current =
+            |table: &&Arc<Table>| Arc::ptr_eq(&table.schema, schema) || table.schema.hash() == schema.hash();
         {
             let known = tables.by_path.read().unwrap_or_else(PoisonError::into_inner);
             if let Some(table) = known.get(schema.path()).filter(current) {

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use velocity_schema::input::{Change, NewRecord, Patch, Replacement, check_rules};
 use velocity_schema::Value;
+use velocity_schema::input::{Change, NewRecord, Patch, Replacement, check_rules};
 use velocity_sql::query::Existing;
 
+use super::Records;
 use super::bulk::{self, Bulk, BulkReport};
 use super::error::RecordError;
 use super::lane::Lane;
@@ -13,7 +14,6 @@ use super::read::{integer, read_one};
 use super::record::Record;
 use super::session::Session;
 use super::table::{ShapeKey, Table};
-use super::Records;
 use crate::codec::decode_value;
 use crate::wire::{ResultSet, Statement, Transaction, TransactionMode};
 
@@ -218,16 +218,18 @@ async fn replace(
     table: &Arc<Table>,
     replacement: &Replacement,
 ) -> Result<Written, RecordError> {
-    let Replacement { record: NewRecord { values }, expected_version } = replacement;
+    let Replacement { record: NewRecord { values, generated }, expected_version } = replacement;
     let id = values.first().unwrap_or(&Value::Null);
-    let declared = || table.sql().writable().iter().copied().filter(|position| *position != 0).collect();
+    let declared = || table.sql().replaced(generated);
     if table.schema().rules().is_empty() && expected_version.is_some() {
         return update(lane, table, declared(), id, values, *expected_version).await;
     }
     let mut outcome = Err(RecordError::NotFound);
     for _ in 0..ATTEMPTS {
         outcome = if table.schema().rules().is_empty() {
-            let result = run(lane, table, table.statement(ShapeKey::Replace, id, values, None)).await;
+            let result =
+                run(lane, table, table.statement(ShapeKey::Replace(generated.clone()), id, values, None))
+                    .await;
             result.and_then(|result| replaced(table, result))
         } else {
             replace_by_the_rules(lane, table, replacement, declared()).await
@@ -265,9 +267,12 @@ async fn replace_by_the_rules(
     };
     let (version, old) = (current.version()?, current.values()?);
     expect(version, replacement.expected_version)?;
-    let fields = table.schema().fields().iter().zip(&old).zip(values);
-    let new: Vec<Value> =
-        fields.map(|((field, old), new)| if field.system { old.clone() } else { new.clone() }).collect();
+    let mut new = old.clone();
+    for position in &declared {
+        if let (Some(slot), Some(value)) = (new.get_mut(*position), values.get(*position)) {
+            slot.clone_from(value);
+        }
+    }
     check_rules(table.schema(), &new, Some(&old))?;
     update(lane, table, declared, id, &new, Some(version)).await
 }

@@ -1,5 +1,7 @@
 //! Binary formats against Postgres itself.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
@@ -136,12 +138,14 @@ async fn batches_of_columns_come_apart_as_the_rows_they_were() {
         if matches!(sql_type, SqlType::JsonbArray | SqlType::ByteaArray) {
             continue; // no field is an array of these
         }
-        let strategy = prop::collection::vec(prop_oneof![4 => scalar(sql_type), 1 => Just(Value::Null)], 0..8);
+        let strategy =
+            prop::collection::vec(prop_oneof![4 => scalar(sql_type), 1 => Just(Value::Null)], 0..8);
         for _ in 0..10 {
             let values = strategy.new_tree(&mut runner).unwrap().current();
             let mut params = Params::new();
             push_batch(&mut params, sql_type, values.iter());
-            let sql = format!("select u::{} from unnest($1) with ordinality as g(u, n) order by n", sql_type.sql());
+            let sql =
+                format!("select u::{} from unnest($1) with ordinality as g(u, n) order by n", sql_type.sql());
             let result = run(&lane, sql, params).await;
             let back: Vec<Value> =
                 result.rows().iter().map(|row| decode_value(sql_type, row.get(0)).unwrap()).collect();

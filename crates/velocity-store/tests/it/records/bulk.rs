@@ -1,8 +1,8 @@
 //! Many writes in one transaction.
 
 use serde_json::{Value as Json, json};
-use velocity_schema::input::{parse_patch, parse_replace};
 use velocity_schema::Value;
+use velocity_schema::input::{parse_patch, parse_replace};
 use velocity_store::records::{
     Bulk, BulkItem, BulkOp, BulkReport, ConflictRule, Origin, Outcome, RecordError, Write, Written,
 };
@@ -50,8 +50,9 @@ fn shown(report: &BulkReport) -> Vec<String> {
     report.results.iter().map(|result| outcome(&result.outcome)).collect()
 }
 
+/// Without a value of the platform's own besides the id.
 fn named(index: usize) -> Json {
-    json!({"name": format!("n{index}"), "code": format!("c{index}")})
+    json!({"name": format!("n{index}"), "code": format!("c{index}"), "serial": null})
 }
 
 #[tokio::test]
@@ -61,7 +62,7 @@ async fn thousands_of_records_with_every_type_arrive_whole() {
     let body = |index: usize| {
         let mut body = full();
         body["code"] = json!(format!("c{index}"));
-        if index % 3 == 0 {
+        if index.is_multiple_of(3) {
             for name in ["tags", "scores", "extra", "data", "amount", "seen"] {
                 body[name] = Json::Null;
             }
@@ -71,7 +72,14 @@ async fn thousands_of_records_with_every_type_arrive_whole() {
     let report = world.bulk(true, ConflictRule::Fail, world.creates((0..2500).map(body))).await.unwrap();
     assert!(report.results.iter().all(|result| matches!(result.outcome, Outcome::Created(1))));
     assert_eq!(world.count().await, 2500);
-    let single = world.create({ let mut body = full(); body["code"] = json!("single"); body }).await.unwrap();
+    let single = world
+        .create({
+            let mut body = full();
+            body["code"] = json!("single");
+            body
+        })
+        .await
+        .unwrap();
     let bulk = world.read(&report.results[1].id).await.unwrap();
     for field in ["tags", "scores", "extra", "data", "amount", "seen", "count", "token", "born", "alarm"] {
         assert_eq!(json_of(&bulk)[field], json_of(&single)[field], "{field}");
@@ -134,6 +142,18 @@ async fn a_conflict_on_the_id_can_become_an_update() {
 }
 
 #[tokio::test]
+async fn an_update_by_bulk_keeps_what_the_platform_gave_the_record() {
+    let world = World::new(THING).await;
+    let id = world.made(json!({"name": "a"})).await;
+    let serial = json_of(&world.read(&id).await.unwrap())["serial"].clone();
+    let items = world.creates([json!({"name": "b", "id": id.to_text()})]);
+    let report = world.bulk(true, ConflictRule::Update, items).await.unwrap();
+    assert_eq!(shown(&report), ["U2"]);
+    let record = json_of(&world.read(&id).await.unwrap());
+    assert_eq!((&record["name"], &record["serial"]), (&json!("b"), &serial));
+}
+
+#[tokio::test]
 async fn a_deleted_record_keeps_its_place_in_a_bulk() {
     let world = World::new(THING).await;
     let items = world.creates((0..2).map(named));
@@ -173,6 +193,15 @@ async fn all_kinds_of_writes_go_in_their_order() {
     let report = world.bulk(false, ConflictRule::Fail, items).await.unwrap();
     assert_eq!(
         shown(&report),
-        ["C1", "U2", "C1", "no record has this id", "the record is at version 2", "U3", "D4", "no record has this id"]
+        [
+            "C1",
+            "U2",
+            "C1",
+            "no record has this id",
+            "the record is at version 2",
+            "U3",
+            "D4",
+            "no record has this id"
+        ]
     );
 }

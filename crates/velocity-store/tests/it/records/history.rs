@@ -20,8 +20,19 @@ async fn each_event_shows_the_record_before_and_after_as_a_read_would() {
 
     assert_eq!(events.len(), 2);
     let names: Vec<&String> = events[0].as_object().unwrap().keys().collect();
-    let mut expected =
-        ["seq", "at", "actor", "operation", "version", "changed", "before", "after", "reason", "requestId", "hash"];
+    let mut expected = [
+        "seq",
+        "at",
+        "actor",
+        "operation",
+        "version",
+        "changed",
+        "before",
+        "after",
+        "reason",
+        "requestId",
+        "hash",
+    ];
     expected.sort_unstable();
     assert_eq!(names, expected);
     assert_eq!(events[0]["after"], serde_json::from_str::<Json>(&text(&second)).unwrap());

@@ -184,7 +184,8 @@ async fn a_page_need_not_show_what_it_is_sorted_by() {
     let page = world.list(&[("sort", "-count"), ("fields", "name"), ("limit", "2")]).await;
     assert_eq!(page_json(&page), [json!({"name": "0"}), json!({"name": "1"})]);
     let cursor = page.next_cursor().unwrap();
-    let page = world.list(&[("sort", "-count"), ("fields", "name"), ("limit", "2"), ("cursor", cursor)]).await;
+    let page =
+        world.list(&[("sort", "-count"), ("fields", "name"), ("limit", "2"), ("cursor", cursor)]).await;
     assert_eq!(page_json(&page), [json!({"name": "2"}), json!({"name": "3"})]);
 }
 
@@ -217,7 +218,8 @@ async fn cursors_open_only_the_query_that_they_come_from() {
 async fn counts_are_exact_or_say_that_they_are_not() {
     let world = World::new(THING).await;
     world.fill((0..30).map(|n| json!({"name": format!("{n}"), "count": n % 3})).collect()).await;
-    let total = async |pairs: &[(&str, &str)]| world.list(pairs).await.total().map(|t| (t.total, t.estimated));
+    let total =
+        async |pairs: &[(&str, &str)]| world.list(pairs).await.total().map(|t| (t.total, t.estimated));
     assert_eq!(total(&[]).await, None);
     assert_eq!(total(&[("count", "exact"), ("limit", "2")]).await, Some((30, false)));
     assert_eq!(total(&[("count", "exact"), ("filter[count]", "1")]).await, Some((10, false)));
@@ -252,7 +254,9 @@ async fn a_page_over_the_mux_lanes_time_limit_is_answered_all_the_same() {
     for _ in 0..20 {
         match world.records.list(&world.session, &world.table, &world.plan(&[])).await {
             Ok(page) => assert_eq!(page.len(), 1),
-            Err(error) => assert!(matches!(error, velocity_store::records::RecordError::Timeout), "{error:?}"),
+            Err(error) => {
+                assert!(matches!(error, velocity_store::records::RecordError::Timeout), "{error:?}");
+            }
         }
     }
     world.session.statement_timeout = std::time::Duration::from_secs(5);
@@ -304,12 +308,17 @@ async fn walks_visit_every_record_once_in_order_whatever_the_sort_and_the_writes
     world.fill(bodies).await;
     for round in 0..40 {
         let mut seen_fields = HashSet::new();
-        let keys: Vec<(usize, bool)> =
-            sample(&mut runner, &sorts()).into_iter().filter(|(field, _)| seen_fields.insert(*field)).collect();
-        let sort: Vec<String> =
-            keys.iter().map(|(field, desc)| format!("{}{}", if *desc { "-" } else { "" }, SORTABLE[*field])).collect();
+        let keys: Vec<(usize, bool)> = sample(&mut runner, &sorts())
+            .into_iter()
+            .filter(|(field, _)| seen_fields.insert(*field))
+            .collect();
+        let sort: Vec<String> = keys
+            .iter()
+            .map(|(field, desc)| format!("{}{}", if *desc { "-" } else { "" }, SORTABLE[*field]))
+            .collect();
         let sort = sort.join(",");
-        let limit = sample(&mut runner, &prop::sample::select(vec!["1", "3", "7", "50", "119", "120", "1000"]));
+        let limit =
+            sample(&mut runner, &prop::sample::select(vec!["1", "3", "7", "50", "119", "120", "1000"]));
         // The truth: Postgres' own order of everything at once.
         let whole = world.column("id", &[("sort", &sort), ("limit", "1000")]).await;
         let mut walked = Vec::new();
@@ -395,7 +404,10 @@ fn requests() -> impl Strategy<Value = Vec<(String, String)>> {
             let mut pairs = vec![("limit".to_owned(), limit.to_string())];
             let mut names = HashSet::new();
             pairs.extend(
-                filters.into_iter().filter(|(name, _)| names.insert(*name)).map(|(n, v)| (n.to_owned(), v.to_owned())),
+                filters
+                    .into_iter()
+                    .filter(|(name, _)| names.insert(*name))
+                    .map(|(n, v)| (n.to_owned(), v.to_owned())),
             );
             let mut seen = HashSet::new();
             let sort: Vec<String> = sorts
@@ -469,8 +481,8 @@ async fn the_next_page_is_read_from_the_index_and_not_from_the_start() {
         world.records.cursor_key(),
         &[Value::Integer(2500), world.id("0190c8a5-7b1e-7c3a-9f00-1a2b3c4d5e6f")],
     );
-    let plan =
-        ListPlan::plan(&world.schema, &ListRequest { cursor, ..request }, world.records.cursor_key()).unwrap();
+    let plan = ListPlan::plan(&world.schema, &ListRequest { cursor, ..request }, world.records.cursor_key())
+        .unwrap();
     let rendered = plan.render(world.table.sql());
     let mut sql = rendered.sql;
     for (index, bind) in rendered.binds.iter().enumerate().rev() {
@@ -484,7 +496,8 @@ async fn the_next_page_is_read_from_the_index_and_not_from_the_start() {
         )
         .await
         .unwrap();
-    let rows = transaction.query(&format!("explain (analyze, costs off, timing off) {sql}"), &[]).await.unwrap();
+    let rows =
+        transaction.query(&format!("explain (analyze, costs off, timing off) {sql}"), &[]).await.unwrap();
     let explained: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
     let explained = explained.join("\n");
     assert!(!explained.contains("Seq Scan"), "{explained}");

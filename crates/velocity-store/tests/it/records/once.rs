@@ -2,9 +2,7 @@
 
 use bytes::Bytes;
 use serde_json::json;
-use velocity_store::records::{
-    IdempotencyKey, Once, RecordError, Session, StoredResponse, Write, Written,
-};
+use velocity_store::records::{IdempotencyKey, Once, RecordError, Session, StoredResponse, Write, Written};
 
 use super::world::{THING, World, session};
 
@@ -21,7 +19,12 @@ fn present(written: &Written) -> Result<StoredResponse, RecordError> {
     })
 }
 
-async fn send(world: &World, session: &Session, key: &IdempotencyKey, name: &str) -> Result<Once, RecordError> {
+async fn send(
+    world: &World,
+    session: &Session,
+    key: &IdempotencyKey,
+    name: &str,
+) -> Result<Once, RecordError> {
     let write = Write::Create(world.new_record(&json!({"name": name})));
     world.records.write_once(session, &world.table, key, &write, present).await
 }
@@ -89,7 +92,9 @@ async fn a_key_is_forgotten_after_a_day() {
     let world = World::new(THING).await;
     let session = session("ravi", &["writer"]);
     send(&world, &session, &key("k", 1), "a").await.unwrap();
-    let age = |hours: u32| format!("update platform.idempotency_keys set created_at = now() - interval '{hours} hours'");
+    let age = |hours: u32| {
+        format!("update platform.idempotency_keys set created_at = now() - interval '{hours} hours'")
+    };
     world.database.owner().await.batch_execute(&age(23)).await.unwrap();
     assert!(matches!(send(&world, &session, &key("k", 1), "a").await, Ok(Once::Replayed(_))));
     world.database.owner().await.batch_execute(&age(25)).await.unwrap();

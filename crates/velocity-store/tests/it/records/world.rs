@@ -15,7 +15,7 @@ use velocity_store::records::{
 use velocity_store::wire::{Config, Exclusive, ExclusiveLimits, Mux, MuxLimits};
 use velocity_testkit::{PLATFORM, TestDatabase, provision, schema};
 
-pub(super) const THING: &str = r#"
+pub(super) const THING: &str = r"
 org: acme
 app: tests
 domain: records
@@ -38,6 +38,7 @@ fields:
   - {name: scores, type: array, items: number, precision: 10, scale: 3}
   - {name: code, type: string, unique: true, filterable: true, sortable: true}
   - {name: fixed, type: string, immutable: true}
+  - {name: serial, type: uuid, autoPopulated: true, immutable: true}
 access:
   roles:
     create: [writer]
@@ -46,7 +47,7 @@ access:
     delete: [writer]
     restore: [writer]
     history: [writer]
-"#;
+";
 
 pub(super) struct World {
     pub(super) database: TestDatabase,
@@ -166,8 +167,8 @@ impl World {
     }
 
     pub(super) async fn history(&self, id: &Value) -> Result<HistoryPage, RecordError> {
-        let plan =
-            HistoryPlan::plan(&self.schema, id, &HistoryRequest::default(), self.records.cursor_key()).unwrap();
+        let plan = HistoryPlan::plan(&self.schema, id, &HistoryRequest::default(), self.records.cursor_key())
+            .unwrap();
         self.records.history(&self.session, &self.table, &plan).await
     }
 
