@@ -61,6 +61,10 @@ pub struct RequestConfig {
     pub statement_timeout: Duration,
     /// Longest run of an export's statement, which takes as long as its client reads.
     pub export_timeout: Duration,
+    /// How long a client may take to read one chunk of an export before its connection to the database is taken back.
+    pub export_stall_timeout: Duration,
+    /// Most exports at once: each holds a connection for its whole life, and writes need some too.
+    pub max_exports: usize,
 }
 
 impl Default for RequestConfig {
@@ -71,6 +75,8 @@ impl Default for RequestConfig {
             deadline: Duration::from_secs(60),
             statement_timeout: Duration::from_secs(10),
             export_timeout: Duration::from_secs(60 * 60),
+            export_stall_timeout: Duration::from_secs(60),
+            max_exports: 4,
         }
     }
 }

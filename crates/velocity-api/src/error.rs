@@ -8,13 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
-use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use velocity_access::AuthError;
-use velocity_contract::{Code, Problem};
+use velocity_contract::{Code, FieldError, Problem};
 use velocity_schema::Violations;
 use velocity_schema::input::InputError;
 use velocity_schema::schema::{Operation, StrategyRef};
+use velocity_sql::query::{PlanCode, PlanError};
+use velocity_store::records::RecordError;
+use velocity_store::wire::Ran;
 
 use crate::rate_limit::Exceeded;
 use crate::request::Malformed;
@@ -73,6 +76,18 @@ pub(crate) enum ApiError {
     /// The request took longer than any may.
     #[error("the request took longer than {} s and was given up", limit.as_secs())]
     DeadlineExceeded { limit: Duration },
+    /// Nothing that the route makes is what the client takes.
+    #[error("this route makes {made}, and Accept takes none of it")]
+    NotAcceptable { made: &'static str },
+    /// The query is refused.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The store did not do it.
+    #[error("{}", of_record(.0))]
+    Record(#[from] RecordError),
+    /// As many exports run as may.
+    #[error("as many exports run as may run at once: try again when one has ended")]
+    TooManyExports,
     /// A handler panicked. The panic itself is logged by the panic hook.
     #[error("a fault of ours ended the request")]
     Panicked,
@@ -114,6 +129,10 @@ impl ApiError {
             Self::ReasonRequired { .. } => Code::AuditReasonRequired,
             Self::RateLimited(_) => Code::RateLimited,
             Self::DeadlineExceeded { .. } => Code::QueryTimeout,
+            Self::NotAcceptable { .. } => Code::NotAcceptable,
+            Self::Plan(error) => plan_code(error.code),
+            Self::Record(error) => record_code(error),
+            Self::TooManyExports => Code::PostgresUnavailable,
             Self::Panicked => Code::InternalError,
         }
     }
@@ -122,6 +141,15 @@ impl ApiError {
     pub(crate) fn problem(&self) -> Problem {
         match self {
             Self::Invalid(violations) => Problem::invalid(violations),
+            Self::Record(error) => record_problem(error),
+            Self::Plan(error) => {
+                let at_fault = FieldError {
+                    field: error.parameter.clone(),
+                    rule: error.rule.to_owned(),
+                    message: error.message.clone(),
+                };
+                Problem::new(self.code(), error.to_string()).with_errors(vec![at_fault])
+            }
             other => Problem::new(other.code(), other.to_string()),
         }
     }
@@ -136,7 +164,12 @@ impl ApiError {
             Self::NoStrategy { .. } => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
-            Self::SchemaNotReady { .. } => {
+            Self::Record(RecordError::Unavailable { retry_after, .. }) => {
+                headers.insert(RETRY_AFTER, whole_seconds(*retry_after).max(1).into());
+            }
+            Self::SchemaNotReady { .. }
+            | Self::TooManyExports
+            | Self::Record(RecordError::NotReady { .. }) => {
                 headers.insert(RETRY_AFTER, whole_seconds(RETRY_SOON).into());
             }
             Self::RateLimited(exceeded) => {
@@ -164,6 +197,89 @@ impl ApiError {
     }
 }
 
+fn plan_code(code: PlanCode) -> Code {
+    match code {
+        PlanCode::MalformedRequest => Code::MalformedRequest,
+        PlanCode::ValidationError => Code::ValidationError,
+        PlanCode::FieldNotFilterable => Code::FieldNotFilterable,
+        PlanCode::PaginationLimitExceeded => Code::PaginationLimitExceeded,
+    }
+}
+
+fn record_code(error: &RecordError) -> Code {
+    match error {
+        RecordError::NotFound => Code::EntityNotFound,
+        RecordError::VersionConflict { .. } => Code::VersionConflict,
+        RecordError::UniqueViolation { .. } => Code::UniqueViolation,
+        RecordError::ReferenceViolation { .. } => Code::ReferenceViolation,
+        RecordError::Immutable { .. } | RecordError::Validation(_) => Code::ValidationError,
+        RecordError::RowFilterDenied => Code::RbacDenied,
+        RecordError::IdempotencyConflict => Code::IdempotencyConflict,
+        RecordError::Bulk { failures } => {
+            failures.first().map_or(Code::InternalError, |failure| record_code(&failure.error))
+        }
+        RecordError::Timeout => Code::QueryTimeout,
+        RecordError::Unavailable { .. } => Code::PostgresUnavailable,
+        RecordError::NotReady { .. } => Code::SchemaNotReady,
+        RecordError::TooLarge => Code::MalformedRequest,
+        RecordError::Internal { .. } => Code::InternalError,
+    }
+}
+
+/// What a caller is told: what is ours alone is never in it.
+fn of_record(error: &RecordError) -> String {
+    match error {
+        RecordError::Internal { .. } => "a fault of ours; the log has it under the request's id".to_owned(),
+        RecordError::Unavailable { ran: Ran::Unknown, .. } => {
+            "the connection to the database was lost: whether the write was carried out is not known; an Idempotency-Key \
+             makes a retry safe"
+                .to_owned()
+        }
+        other => other.to_string(),
+    }
+}
+
+/// The problem that a record's error is.
+pub(crate) fn record_problem(error: &RecordError) -> Problem {
+    let code = record_code(error);
+    let problem = Problem::new(code, of_record(error));
+    let field_error = |field: &str, rule: &str, message: String| FieldError {
+        field: field.to_owned(),
+        rule: rule.to_owned(),
+        message,
+    };
+    match error {
+        RecordError::Validation(violations) => Problem::invalid(violations),
+        RecordError::VersionConflict { current } => problem.with_current_version(*current),
+        RecordError::Immutable { field } => {
+            problem.with_errors(vec![field_error(field, "immutable", "stays as it was created".to_owned())])
+        }
+        RecordError::UniqueViolation { fields } => problem.with_errors(
+            fields
+                .iter()
+                .map(|field| field_error(field, "unique", "is taken by another record".to_owned()))
+                .collect(),
+        ),
+        RecordError::ReferenceViolation { field: Some(field) } => {
+            problem.with_errors(vec![field_error(field, "ref", "points to no record".to_owned())])
+        }
+        RecordError::Bulk { failures } => {
+            let errors = failures.iter().flat_map(|failure| {
+                let at = format!("operations[{}]", failure.index);
+                let inner = record_problem(&failure.error);
+                if inner.errors.is_empty() {
+                    return vec![field_error(&at, inner.code.as_str(), inner.detail)];
+                }
+                let prefixed =
+                    |error: FieldError| FieldError { field: format!("{at}.{}", error.field), ..error };
+                inner.errors.into_iter().map(prefixed).collect()
+            });
+            problem.with_errors(errors.collect())
+        }
+        _ => problem,
+    }
+}
+
 impl From<InputError> for ApiError {
     fn from(error: InputError) -> Self {
         match error {
@@ -185,9 +301,4 @@ impl IntoResponse for ApiError {
         response.extensions_mut().insert(Failure(Arc::new(self)));
         response
     }
-}
-
-/// `Allow` is set by the router; this only keeps the names in one place.
-pub(crate) fn allows(headers: &HeaderMap) -> Option<&HeaderValue> {
-    headers.get(ALLOW)
 }

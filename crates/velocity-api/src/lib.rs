@@ -6,12 +6,14 @@
 
 mod catalog;
 mod config;
+mod database;
 mod describe;
 mod envelope;
 mod error;
 mod handlers;
 pub mod informer;
 mod metrics;
+mod present;
 mod rate_limit;
 mod readiness;
 mod request;
@@ -21,20 +23,29 @@ mod serve;
 mod state;
 mod strategies;
 
+use std::sync::Arc;
+
 use tokio::net::TcpListener;
 
 pub use catalog::{Catalog, CurrentCatalog, Found};
 pub use config::{Config, ConnectionConfig, RateConfig, RequestConfig};
+pub use database::{Database, OpenError, StoredSpecs};
 pub use metrics::Metrics;
 pub use readiness::Readiness;
 pub use state::Api;
 pub use strategies::{RunningStrategies, Strategies};
 
+/// Serves `/metrics` on `listener`, a port of its own that no client of the API reaches, until `shutdown` ends.
+pub async fn serve_metrics(listener: TcpListener, metrics: Arc<Metrics>, shutdown: impl Future<Output = ()>) {
+    let router = routes::metrics_routes(Arc::clone(&metrics));
+    serve::serve(listener, router, &ConnectionConfig::default(), None, shutdown).await;
+}
+
 /// Serves the API on `listener` until `shutdown` ends and the requests under way are answered.
 pub async fn serve(listener: TcpListener, api: Api, shutdown: impl Future<Output = ()>) {
     let config = api.config().clone();
-    let metrics = std::sync::Arc::clone(api.metrics());
-    let envelope = envelope::Envelope::new(std::sync::Arc::clone(&metrics), config.requests.deadline);
+    let metrics = Arc::clone(api.metrics());
+    let envelope = envelope::Envelope::new(Arc::clone(&metrics), config.requests.deadline);
     let router = routes::routes().with_state(api).layer(envelope);
-    serve::serve(listener, router, &config.connections, metrics, shutdown).await;
+    serve::serve(listener, router, &config.connections, Some(metrics.connections.clone()), shutdown).await;
 }

@@ -16,11 +16,11 @@ const CHECKS_BETWEEN_SWEEPS: u32 = 65_536;
 
 /// Why a request has to wait: what the `X-RateLimit-*` headers say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Exceeded {
+pub(crate) struct Exceeded {
     /// The size of the bucket.
-    pub limit: NonZeroU32,
+    pub(crate) limit: NonZeroU32,
     /// When one request will be let through again.
-    pub retry_after: Duration,
+    pub(crate) retry_after: Duration,
 }
 
 /// The buckets of all actors.

@@ -1,9 +1,16 @@
 //! Every route on one page: what is there, and what the contract promises for later.
 
-use axum::Router;
-use axum::routing::get;
+use std::sync::Arc;
 
-use crate::handlers::{describe, fallback, operations};
+use axum::Router;
+use axum::routing::{get, post};
+use http::header::CONTENT_TYPE;
+
+use crate::handlers::{
+    bulk, create, delete, describe, export, fallback, history, list, operations, patch, read, replace,
+    undelete,
+};
+use crate::metrics::Metrics;
 use crate::state::Api;
 
 /// One operation of the API, as metrics name it.
@@ -81,7 +88,17 @@ const LATER_ELSEWHERE: &[(&str, &str)] = &[
 
 /// The routes of the API, without the envelope around them.
 pub(crate) fn routes() -> Router<Api> {
+    let record = get(read::read_record)
+        .patch(patch::patch_record)
+        .put(replace::replace_record)
+        .delete(delete::delete_record);
     let there = Router::new()
+        .route(&of_schema(""), get(list::list_records).post(create::create_record))
+        .route(&of_schema("/{id}"), record)
+        .route(&of_schema("/{id}/undelete"), post(undelete::undelete_record))
+        .route(&of_schema("/{id}/history"), get(history::list_history))
+        .route(&of_schema("/bulk"), post(bulk::write_in_bulk))
+        .route(&of_schema("/export"), get(export::export_records))
         .route(&of_schema("/openapi.json"), get(describe::schema_openapi))
         .route(&of_schema("/schema.json"), get(describe::json_schema))
         .route("/api", get(describe::list_schemas))
@@ -96,6 +113,14 @@ pub(crate) fn routes() -> Router<Api> {
         .fold(there, |router, (path, what)| router.route(&path, fallback::later(what)))
         .fallback(fallback::no_route)
         .method_not_allowed_fallback(fallback::no_method)
+}
+
+/// The routes of the port for operations.
+pub(crate) fn metrics_routes(metrics: Arc<Metrics>) -> Router {
+    let text = move || async move {
+        ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], metrics.text())
+    };
+    Router::new().route("/metrics", get(text)).route("/healthz", get(operations::healthz))
 }
 
 /// A route below a schema's endpoint.

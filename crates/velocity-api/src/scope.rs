@@ -11,6 +11,7 @@ use velocity_access::{Decision, Identity};
 use velocity_schema::Schema;
 use velocity_schema::schema::Operation;
 use velocity_schema::violation::nearest;
+use velocity_store::records::{Origin, Session, Table};
 
 use crate::catalog::{Catalog, Found};
 use crate::envelope::RequestContext;
@@ -38,8 +39,8 @@ needs!(Create, Read, Update, Delete, Restore, History, Export);
 /// A caller who may do the operation `N` on the schema.
 pub(crate) struct Scope<N> {
     pub(crate) caller: Caller,
-    /// Those of the caller's roles that allow the operation, comma separated, for row-level security.
-    pub(crate) roles: String,
+    /// Those of the caller's roles that allow the operation, for row-level security.
+    roles: Vec<String>,
     needs: PhantomData<N>,
 }
 
@@ -52,18 +53,92 @@ pub(crate) struct Caller {
     pub(crate) context: RequestContext,
 }
 
+impl<N> Scope<N> {
+    /// The session of a read, and the table that it reads.
+    pub(crate) fn reading(self, api: &Api) -> (Session, Arc<Table>) {
+        let table = api.records().table(&self.caller.schema);
+        (self.caller.session(api, self.roles, None), table)
+    }
+}
+
 impl Caller {
-    /// Those of the caller's roles that allow `operation`, comma separated.
-    pub(crate) fn roles_for(&self, operation: Operation) -> Result<String, ApiError> {
+    /// Those of the caller's roles that allow `operation`.
+    fn roles_for(&self, operation: Operation) -> Result<Vec<String>, ApiError> {
         match decide(self.schema.access(), &self.identity, operation) {
-            Decision::Allowed { effective_roles } => Ok(effective_roles.join(",")),
+            Decision::Allowed { effective_roles } => {
+                Ok(effective_roles.into_iter().map(str::to_owned).collect())
+            }
             Decision::Denied { reason } => Err(ApiError::RbacDenied { reason }),
+        }
+    }
+
+    /// Those of the caller's roles with which one transaction may do all of `operations`.
+    ///
+    /// The database has one policy for new rows and one for changed ones, the latter for updates, deletions and
+    /// restores alike. So a role that allows one kind of change must not come along to a transaction that makes another
+    /// kind: its row filter would count there too.
+    pub(crate) fn roles_for_all(&self, operations: &[Operation]) -> Result<Vec<String>, ApiError> {
+        if let [only] = operations {
+            return self.roles_for(*only);
+        }
+        const CHANGES: [Operation; 3] = [Operation::Update, Operation::Delete, Operation::Restore];
+        let mut roles: Vec<String> = Vec::new();
+        for operation in operations {
+            roles.extend(self.roles_for(*operation)?);
+        }
+        roles.sort();
+        roles.dedup();
+        if self.identity.is_platform_admin() {
+            return Ok(roles);
+        }
+        let access = self.schema.access();
+        let allows = |role: &String, operation: &Operation| access.roles(*operation).contains(role);
+        let wanted: Vec<&Operation> =
+            operations.iter().filter(|operation| CHANGES.contains(operation)).collect();
+        roles.retain(|role| {
+            wanted.iter().all(|operation| allows(role, operation))
+                || !CHANGES.iter().any(|operation| allows(role, operation))
+        });
+        match operations.iter().find(|operation| !roles.iter().any(|role| allows(role, operation))) {
+            None => Ok(roles),
+            Some(operation) => Err(ApiError::RbacDenied {
+                reason: format!(
+                    "no role of yours allows `{operation}` together with the rest: send them apart"
+                ),
+            }),
         }
     }
 
     /// The operations that the caller may do.
     pub(crate) fn operations(&self) -> Vec<Operation> {
         operations(&self.schema, &self.identity)
+    }
+
+    /// The refusal of an operation that the caller may not do.
+    pub(crate) fn denied(&self, operation: Operation) -> ApiError {
+        let reason = match decide(self.schema.access(), &self.identity, operation) {
+            Decision::Denied { reason } => reason,
+            Decision::Allowed { .. } => "none of your roles may do this".to_owned(),
+        };
+        ApiError::RbacDenied { reason }
+    }
+
+    /// Who the database sees.
+    pub(crate) fn session(&self, api: &Api, roles: Vec<String>, reason: Option<String>) -> Session {
+        let identity = &self.identity;
+        let trace_id = &self.context.trace_id;
+        Session {
+            actor: identity.actor().to_owned(),
+            actor_type: identity.actor_type().name().to_owned(),
+            roles,
+            attributes: identity.attributes_json().to_owned(),
+            strategy: identity.strategy().to_owned(),
+            request_id: self.context.id.as_str().to_owned(),
+            trace_id: (!trace_id.is_empty()).then(|| trace_id.to_string()),
+            reason,
+            origin: Origin::Write,
+            statement_timeout: api.config().requests.statement_timeout,
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::Service;
@@ -23,7 +24,6 @@ use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove
 use tower_http::compression::{Compression, CompressionLayer};
 
 use crate::config::ConnectionConfig;
-use crate::metrics::Metrics;
 
 /// Smallest body that is worth compressing: below, it fits one packet anyway.
 const COMPRESS_ABOVE_BYTES: u64 = 1024;
@@ -36,10 +36,11 @@ pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     config: &ConnectionConfig,
-    metrics: Arc<Metrics>,
+    open: Option<Gauge>,
     shutdown: impl Future<Output = ()>,
 ) {
-    let server = Server { service: Negotiated::new(router), builder: builder(config), metrics };
+    let server =
+        Server { service: Negotiated::new(router), builder: builder(config), open: open.unwrap_or_default() };
     let graceful = GracefulShutdown::new();
     let permits = Arc::new(Semaphore::new(config.max_connections));
     tokio::pin!(shutdown);
@@ -106,7 +107,8 @@ fn builder(config: &ConnectionConfig) -> Builder<TokioExecutor> {
 struct Server {
     service: Negotiated,
     builder: Builder<TokioExecutor>,
-    metrics: Arc<Metrics>,
+    /// How many connections are open.
+    open: Gauge,
 }
 
 impl Server {
@@ -114,7 +116,7 @@ impl Server {
         let service = TowerToHyperService::new(self.service.clone());
         let connection = self.builder.serve_connection(TokioIo::new(stream), service).into_owned();
         let connection = graceful.watch(connection);
-        let open = self.metrics.connections.clone();
+        let open = self.open.clone();
         open.inc();
         tokio::spawn(async move {
             if let Err(error) = connection.await {

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use velocity_access::Identity;
 use velocity_schema::schema::StrategyRef;
+use velocity_store::records::Records;
 
 use crate::catalog::CurrentCatalog;
 use crate::config::Config;
+use crate::database::Database;
 use crate::error::ApiError;
 use crate::metrics::Metrics;
 use crate::rate_limit::ActorLimiter;
@@ -25,6 +28,8 @@ struct Inner {
     readiness: Readiness,
     limiter: Option<ActorLimiter>,
     metrics: Arc<Metrics>,
+    database: Database,
+    exports: Arc<Semaphore>,
 }
 
 impl Api {
@@ -35,9 +40,11 @@ impl Api {
         strategies: Strategies,
         readiness: Readiness,
         metrics: Arc<Metrics>,
+        database: Database,
     ) -> Self {
         let limiter = config.rate.map(ActorLimiter::new);
-        Self(Arc::new(Inner { config, catalog, strategies, readiness, limiter, metrics }))
+        let exports = Arc::new(Semaphore::new(config.requests.max_exports));
+        Self(Arc::new(Inner { config, catalog, strategies, readiness, limiter, metrics, database, exports }))
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -54,6 +61,19 @@ impl Api {
 
     pub(crate) fn metrics(&self) -> &Arc<Metrics> {
         &self.0.metrics
+    }
+
+    pub(crate) fn database(&self) -> &Database {
+        &self.0.database
+    }
+
+    pub(crate) fn records(&self) -> &Records {
+        self.0.database.records()
+    }
+
+    /// A place among the exports that run at once, or the refusal.
+    pub(crate) fn export_place(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        Arc::clone(&self.0.exports).try_acquire_owned().map_err(|_| ApiError::TooManyExports)
     }
 
     pub(crate) fn default_strategy(&self) -> Option<&StrategyRef> {

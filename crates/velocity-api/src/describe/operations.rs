@@ -193,10 +193,7 @@ fn export(names: &Names, schema: &Schema) -> Json {
 }
 
 fn read(names: &Names, schema: &Schema) -> Json {
-    let fields =
-        parameter("fields", "the fields that are wanted, separated by commas", &json!({ "type": "string" }));
-    let parameters =
-        [id_parameter(schema), fields, header("If-None-Match", "304 where the version is this one")];
+    let parameters = [id_parameter(schema), header("If-None-Match", "304 where the version is this one")];
     let more = json!({ "parameters": parameters });
     operation("read", names, "Read a record", "200", &one_record(names, "the record"), more)
 }

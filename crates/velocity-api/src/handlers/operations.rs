@@ -22,7 +22,10 @@ pub(crate) async fn healthz() -> Json<serde_json::Value> {
 
 /// Requests may come: everything that was declared at the start is served, and the database answers.
 pub(crate) async fn readyz(State(api): State<Api>) -> Response {
-    let missing = api.readiness().missing();
+    let mut missing = api.readiness().missing();
+    if !api.database().answers().await {
+        missing.push("database");
+    }
     let status = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let word = if missing.is_empty() { "ready" } else { "waiting" };
     (status, Json(json!({ "status": word, "missing": missing }))).into_response()

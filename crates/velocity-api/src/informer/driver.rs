@@ -134,7 +134,12 @@ impl SchemaFollower {
         set(&metrics.served, catalog.served.len());
         set(&metrics.not_ready, catalog.not_ready.len());
         set(&metrics.broken.get_or_create(&label(SCHEMAS)), self.index.broken());
+        let shrinks = catalog.served.len() < targets.catalog.load().served.len();
         targets.catalog.store(catalog);
+        if let (true, Some(records)) = (shrinks, &targets.records) {
+            let served = targets.catalog.load();
+            records.retain_tables(|path| served.served.find(&path.to_string()).is_some());
+        }
         metrics.synced.get_or_create(&label(SCHEMAS)).set(1);
         targets.readiness.schemas_are_synced();
     }

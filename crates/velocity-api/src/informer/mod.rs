@@ -15,6 +15,7 @@ use kube::api::{Api as KubeApi, ApiResource, DynamicObject};
 use kube::core::GroupVersionKind;
 use kube::runtime::{WatchStreamExt, watcher};
 use velocity_contract::{GROUP, VERSION};
+use velocity_store::records::Records;
 
 pub use self::specs::{LoadError, Provisioned, ProvisionedSpecs};
 use crate::catalog::CurrentCatalog;
@@ -33,6 +34,8 @@ pub struct Targets {
     pub readiness: Readiness,
     /// Told of every event and error.
     pub metrics: Arc<Metrics>,
+    /// Told when schemas are gone, to forget what it prepared for them.
+    pub records: Option<Records>,
 }
 
 /// Watches the SchemaDefinitions and AuthStrategies of all namespaces, for ever.

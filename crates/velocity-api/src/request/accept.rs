@@ -4,17 +4,10 @@ use http::HeaderMap;
 use http::header::ACCEPT;
 use velocity_schema::violation::nearest;
 
-use super::Malformed;
+use velocity_store::codec::Numbers;
 
-/// How numbers stand in JSON.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Numbers {
-    /// As JSON numbers with every digit.
-    #[default]
-    Exact,
-    /// As strings, for clients that read numbers as doubles.
-    Text,
-}
+use super::Malformed;
+use crate::error::ApiError;
 
 /// The formats of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,33 +59,54 @@ fn unquoted(text: &str) -> &str {
     text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text)
 }
 
-/// How the client wants numbers: `Accept: application/json; numbers=string`.
-pub(crate) fn numbers(headers: &HeaderMap) -> Result<Numbers, Malformed> {
+/// How the client wants numbers in JSON: `Accept: application/json; numbers=string`. A client that takes no JSON is told
+/// that there is nothing else.
+pub(crate) fn numbers(headers: &HeaderMap) -> Result<Numbers, ApiError> {
+    numbers_of(headers, &["application/json", "application/problem+json", "application/*", "*/*"])
+}
+
+/// The same for an export of NDJSON lines.
+pub(crate) fn ndjson_numbers(headers: &HeaderMap) -> Result<Numbers, ApiError> {
+    if headers.contains_key(ACCEPT) { read_numbers(&ranges(headers)?, NDJSON) } else { Ok(Numbers::Json) }
+}
+
+const NDJSON: &[&str] = &[
+    "application/x-ndjson",
+    "application/ndjson",
+    "application/jsonl",
+    "application/json",
+    "application/*",
+    "*/*",
+];
+
+fn numbers_of(headers: &HeaderMap, media: &[&str]) -> Result<Numbers, ApiError> {
     if !headers.contains_key(ACCEPT) {
-        return Ok(Numbers::Exact);
+        return Ok(Numbers::Json);
     }
-    let mut wanted = Numbers::Exact;
-    for range in ranges(headers)? {
-        let is_json = ["application/json", "application/x-ndjson", "application/*", "*/*"]
-            .iter()
-            .any(|json| range.media.eq_ignore_ascii_case(json));
-        if !is_json {
-            continue;
-        }
+    let ranges = ranges(headers)?;
+    let is_taken = |range: &Range<'_>| media.iter().any(|m| range.media.eq_ignore_ascii_case(m));
+    if !ranges.is_empty() && !ranges.iter().any(is_taken) {
+        return Err(ApiError::NotAcceptable { made: "application/json" });
+    }
+    read_numbers(&ranges, media)
+}
+
+fn read_numbers(ranges: &[Range<'_>], media: &[&str]) -> Result<Numbers, ApiError> {
+    let mut wanted = Numbers::Json;
+    for range in ranges.iter().filter(|range| media.iter().any(|m| range.media.eq_ignore_ascii_case(m))) {
         for (name, value) in &range.parameters {
             if name.eq_ignore_ascii_case("numbers") {
                 wanted = match *value {
-                    "string" => Numbers::Text,
-                    "number" => Numbers::Exact,
+                    "string" => Numbers::Strings,
+                    "number" => Numbers::Json,
                     _ => {
-                        return Err(Malformed::new(
-                            "the parameter `numbers` of Accept must be `string` or `number`",
-                        ));
+                        let text = "the parameter `numbers` of Accept must be `string` or `number`";
+                        return Err(Malformed::new(text).into());
                     }
                 };
             } else if nearest(&name.to_ascii_lowercase(), ["numbers"]).is_some() {
                 let text = "the parameter of Accept is not known: did you mean `numbers`?";
-                return Err(Malformed::new(text));
+                return Err(Malformed::new(text).into());
             }
         }
     }
@@ -100,25 +114,27 @@ pub(crate) fn numbers(headers: &HeaderMap) -> Result<Numbers, Malformed> {
 }
 
 /// The format of an export: `?format=` decides, else the first format in `Accept` that there is, else NDJSON.
-pub(crate) fn export_format(parameter: Option<&str>, headers: &HeaderMap) -> Result<ExportFormat, Malformed> {
+pub(crate) fn export_format(parameter: Option<&str>, headers: &HeaderMap) -> Result<ExportFormat, ApiError> {
     match parameter {
         Some("ndjson") => return Ok(ExportFormat::Ndjson),
         Some("csv") => return Ok(ExportFormat::Csv),
         Some("parquet") => {
-            return Err(Malformed::new("`format=parquet` is not supported yet: use `ndjson` or `csv`"));
+            return Err(Malformed::new("`format=parquet` is not supported yet: use `ndjson` or `csv`").into());
         }
-        Some(_) => return Err(Malformed::new("the parameter `format` must be `ndjson` or `csv`")),
+        Some(_) => return Err(Malformed::new("the parameter `format` must be `ndjson` or `csv`").into()),
         None => {}
     }
     let ranges = ranges(headers)?;
     let format = |range: &Range<'_>| match range.media.to_ascii_lowercase().as_str() {
         "text/csv" | "text/*" => Some(ExportFormat::Csv),
-        "application/x-ndjson" | "application/ndjson" | "application/jsonl" | "application/*" | "*/*" => {
-            Some(ExportFormat::Ndjson)
-        }
+        media if NDJSON.contains(&media) => Some(ExportFormat::Ndjson),
         _ => None,
     };
-    Ok(ranges.iter().find_map(format).unwrap_or(ExportFormat::Ndjson))
+    match ranges.iter().find_map(format) {
+        Some(format) => Ok(format),
+        None if ranges.is_empty() => Ok(ExportFormat::Ndjson),
+        None => Err(ApiError::NotAcceptable { made: "application/x-ndjson and text/csv" }),
+    }
 }
 
 #[cfg(test)]
@@ -131,34 +147,43 @@ mod tests {
 
     #[test]
     fn numbers_are_exact_unless_strings_are_asked_for() {
-        assert_eq!(numbers(&HeaderMap::new()), Ok(Numbers::Exact));
-        for accept in ["*/*", "application/json", "text/html", "application/json; q=0.5", ""] {
-            assert_eq!(numbers(&headers(accept)), Ok(Numbers::Exact), "{accept}");
+        assert_eq!(numbers(&HeaderMap::new()).unwrap(), Numbers::Json);
+        for accept in ["*/*", "application/json", "text/html, */*;q=0.8", "application/json; q=0.5", ""] {
+            assert_eq!(numbers(&headers(accept)).unwrap(), Numbers::Json, "{accept}");
         }
         for accept in [
             "application/json; numbers=string",
             "application/json;numbers=string;q=0.9",
             "text/html, Application/JSON; Numbers=\"string\"",
         ] {
-            assert_eq!(numbers(&headers(accept)), Ok(Numbers::Text), "{accept}");
+            assert_eq!(numbers(&headers(accept)).unwrap(), Numbers::Strings, "{accept}");
         }
     }
 
     #[test]
     fn a_misspelt_or_unknown_way_of_numbers_is_refused() {
         for accept in ["application/json; numbers=float", "application/json; number=string"] {
-            assert!(numbers(&headers(accept)).is_err(), "{accept}");
+            assert!(matches!(numbers(&headers(accept)), Err(ApiError::Malformed(_))), "{accept}");
         }
+    }
+
+    #[test]
+    fn a_client_that_takes_nothing_that_we_make_is_told_so() {
+        for accept in ["text/html", "application/xml, text/*", "application/json;q=0, text/html"] {
+            assert!(matches!(numbers(&headers(accept)), Err(ApiError::NotAcceptable { .. })), "{accept}");
+        }
+        assert!(matches!(export_format(None, &headers("image/png")), Err(ApiError::NotAcceptable { .. })));
     }
 
     #[test]
     fn the_format_of_an_export_follows_the_parameter_then_the_header() {
         use ExportFormat::{Csv, Ndjson};
-        assert_eq!(export_format(Some("csv"), &headers("application/x-ndjson")), Ok(Csv));
-        assert_eq!(export_format(None, &headers("text/csv")), Ok(Csv));
-        assert_eq!(export_format(None, &headers("text/csv;q=0, application/x-ndjson")), Ok(Ndjson));
-        assert_eq!(export_format(None, &headers("*/*")), Ok(Ndjson));
-        assert_eq!(export_format(None, &HeaderMap::new()), Ok(Ndjson));
+        let format = |parameter, accept: &str| export_format(parameter, &headers(accept)).unwrap();
+        assert_eq!(format(Some("csv"), "application/x-ndjson"), Csv);
+        assert_eq!(format(None, "text/csv"), Csv);
+        assert_eq!(format(None, "text/csv;q=0, application/x-ndjson"), Ndjson);
+        assert_eq!(format(None, "*/*"), Ndjson);
+        assert_eq!(export_format(None, &HeaderMap::new()).unwrap(), Ndjson);
         for unknown in ["xml", "parquet", "CSV", ""] {
             assert!(export_format(Some(unknown), &HeaderMap::new()).is_err(), "{unknown}");
         }

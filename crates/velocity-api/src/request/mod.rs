@@ -7,6 +7,7 @@ pub(crate) mod conditional;
 pub(crate) mod headers;
 pub(crate) mod path;
 pub(crate) mod query;
+pub(crate) mod reason;
 pub(crate) mod request_id;
 pub(crate) mod trace;
 

@@ -1,0 +1,33 @@
+//! `GET …/{id}/history`: the events of a record, newest first.
+
+use axum::extract::State;
+use axum::response::Response;
+use http::request::Parts;
+use velocity_contract::page::Pagination;
+use velocity_sql::query::{HistoryPlan, HistoryRequest};
+
+use super::list::paged;
+use super::write::id_of;
+use crate::error::ApiError;
+use crate::request::{accept, query};
+use crate::scope::{History, Scope};
+use crate::state::Api;
+
+pub(crate) async fn list_history(
+    State(api): State<Api>,
+    scope: Scope<History>,
+    parts: Parts,
+) -> Result<Response, ApiError> {
+    let id = id_of(&scope.caller, &parts)?;
+    let numbers = accept::numbers(&parts.headers)?;
+    let pairs = query::pairs(parts.uri.query())?;
+    let request = HistoryRequest::parse(pairs.iter().map(|(name, value)| (&**name, &**value)))?;
+    let plan = HistoryPlan::plan(&scope.caller.schema, &id, &request, api.records().cursor_key())?;
+    let (session, table) = scope.reading(&api);
+    let page = api.records().history(&session, &table, &plan).await?;
+    let mut body = Vec::with_capacity(1024);
+    body.extend_from_slice(b"{\"data\":");
+    page.append_json(numbers, &mut body)?;
+    let next_cursor = page.next_cursor().map(str::to_owned);
+    Ok(paged(body, &Pagination { limit: request.limit, next_cursor, total: None, estimated: None }))
+}

@@ -1,0 +1,234 @@
+//! What all writes share: the session, the version that the caller has seen, the idempotency key, the answer.
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, StatusCode};
+use sha2::{Digest, Sha256};
+use velocity_schema::Value;
+use velocity_schema::schema::Operation;
+use velocity_store::codec::Numbers;
+use velocity_store::records::{
+    Effect, IdempotencyKey, Once, Record, RecordError, Session, StoredResponse, Table, Write, Written,
+};
+
+use std::sync::Arc;
+
+use crate::error::ApiError;
+use crate::request::conditional::{self, Tags};
+use crate::request::{Malformed, accept, headers, query, reason};
+use crate::scope::Caller;
+use crate::state::Api;
+
+const JSON: &str = "application/json";
+
+/// A write that is allowed, on its way to the store.
+pub(crate) struct Writing {
+    api: Api,
+    table: Arc<Table>,
+    pub(crate) session: Session,
+    pub(crate) numbers: Numbers,
+    key: Option<IdempotencyKey>,
+    endpoint: String,
+}
+
+impl Writing {
+    /// Prepares a write that does `operations`, all of which the caller must be allowed. `body` is what the client sent,
+    /// `in_body` the reason in it.
+    pub(crate) fn prepare(
+        api: &Api,
+        caller: &Caller,
+        parts: &Parts,
+        operations: &[Operation],
+        body: &[u8],
+        in_body: Option<&str>,
+    ) -> Result<Self, ApiError> {
+        let roles = caller.roles_for_all(operations)?;
+        let [] = query::only(parts.uri.query(), [])?;
+        let reason = reason::of_request(&caller.schema, operations, &parts.headers, in_body)?;
+        let key = headers::idempotency_key(&parts.headers)?;
+        Ok(Self {
+            table: api.records().table(&caller.schema),
+            session: caller.session(api, roles, reason),
+            numbers: accept::numbers(&parts.headers)?,
+            key: key.map(|key| IdempotencyKey { key: key.to_owned(), digest: digest(parts, body) }),
+            endpoint: caller.schema.path().endpoint(),
+            api: api.clone(),
+        })
+    }
+
+    /// Carries it out, once if it has a key, and answers.
+    pub(crate) async fn run(
+        &self,
+        write: Write,
+        present: impl Fn(&Self, &Written) -> Result<StoredResponse, RecordError>,
+    ) -> Result<Response, ApiError> {
+        let records = self.api.records();
+        match &self.key {
+            None => {
+                let written = records.write(&self.session, &self.table, write).await?;
+                Ok(respond(present(self, &written)?, false))
+            }
+            Some(key) => {
+                let present = |written: &Written| present(self, written);
+                match records.write_once(&self.session, &self.table, key, &write, present).await? {
+                    Once::Fresh(answer) => Ok(respond(answer, false)),
+                    Once::Replayed(answer) => Ok(respond(answer, true)),
+                }
+            }
+        }
+    }
+
+    /// The version that the record must have: of `If-Match`, or of `version` in the body. Where the header names several
+    /// tags, or none that a version has, the record is read to see what it is at.
+    pub(crate) async fn expected_version(
+        &self,
+        id: &Value,
+        if_match: Option<&Tags>,
+        in_body: Option<i64>,
+    ) -> Result<Option<i64>, ApiError> {
+        let Some(versions) = if_match.and_then(Tags::versions) else { return Ok(in_body) };
+        let expected = match versions[..] {
+            [only] => only,
+            _ => {
+                let current = self.current_version(id).await?;
+                if !versions.contains(&current) {
+                    return Err(RecordError::VersionConflict { current }.into());
+                }
+                current
+            }
+        };
+        match in_body {
+            Some(other) if other != expected => Err(Malformed::new(
+                "`version` in the body and If-Match name different versions: send one of them",
+            )
+            .into()),
+            _ => Ok(Some(expected)),
+        }
+    }
+
+    /// The version that the record is at.
+    pub(crate) async fn current_version(&self, id: &Value) -> Result<i64, ApiError> {
+        Ok(self.api.records().read(&self.session, &self.table, id).await?.version()?)
+    }
+
+    /// The answer to a write of one record: the record, its tag, and where it is if it is new.
+    pub(crate) fn present_record(&self, written: &Written) -> Result<StoredResponse, RecordError> {
+        match written {
+            Written::Record { record, effect } => {
+                let mut headers = vec![
+                    ("content-type".to_owned(), JSON.to_owned()),
+                    ("etag".to_owned(), format!("\"{}\"", record.version()?)),
+                ];
+                let created = *effect == Effect::Created;
+                if created {
+                    headers.push(("location".to_owned(), location(&self.endpoint, &record.id()?)));
+                }
+                let status = if created { StatusCode::CREATED } else { StatusCode::OK };
+                Ok(StoredResponse { status: status.as_u16(), headers, body: data(record, self.numbers)? })
+            }
+            Written::Deleted { .. } | Written::Bulk(_) => Ok(StoredResponse {
+                status: StatusCode::NO_CONTENT.as_u16(),
+                headers: Vec::new(),
+                body: Bytes::new(),
+            }),
+        }
+    }
+}
+
+/// `{"data": …}`.
+pub(crate) fn data(record: &Record, numbers: Numbers) -> Result<Bytes, RecordError> {
+    let mut body = Vec::with_capacity(512);
+    body.extend_from_slice(b"{\"data\":");
+    record.append_json(numbers, &mut body)?;
+    body.push(b'}');
+    Ok(body.into())
+}
+
+fn respond(answer: StoredResponse, replayed: bool) -> Response {
+    let mut response = Response::new(Body::from(answer.body));
+    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
+    let headers = response.headers_mut();
+    for (name, value) in answer.headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            headers.insert(name, value);
+        }
+    }
+    if replayed {
+        headers.insert(HeaderName::from_static("idempotent-replay"), HeaderValue::from_static("true"));
+    }
+    response
+}
+
+/// The URL of a record: the id percent-encoded, all but unreserved characters.
+fn location(endpoint: &str, id: &Value) -> String {
+    let mut url = format!("{endpoint}/");
+    for byte in id.to_text().bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            url.push(char::from(byte));
+        } else {
+            url.push('%');
+            let digit = |nibble: u8| char::from(b"0123456789ABCDEF"[usize::from(nibble & 15)]);
+            url.extend([digit(byte >> 4), digit(byte)]);
+        }
+    }
+    url
+}
+
+/// All that the answer depends on, each part with its length before it.
+fn digest(parts: &Parts, body: &[u8]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    let mut add = |part: &[u8]| {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    };
+    add(parts.method.as_str().as_bytes());
+    add(parts.uri.path().as_bytes());
+    add(body);
+    for name in [http::header::IF_MATCH, http::header::IF_NONE_MATCH] {
+        parts.headers.get_all(name).iter().for_each(|value| add(value.as_bytes()));
+        add(b"");
+    }
+    hash.finalize().into()
+}
+
+/// The record's id in the path, of the type that ids of the schema have.
+pub(crate) fn id_of(caller: &Caller, parts: &Parts) -> Result<Value, ApiError> {
+    let tail = crate::request::path::schema_route(parts.uri.path()).map_or("", |(_, tail)| tail);
+    let text = crate::request::path::record_id(tail)?;
+    velocity_schema::input::parse_id(&caller.schema, &text)
+        .map_err(|violation| ApiError::Invalid(velocity_schema::Violations(vec![violation])))
+}
+
+/// `If-None-Match` on a route that only knows `*`.
+pub(crate) fn only_if_absent(parts: &Parts) -> Result<bool, Malformed> {
+    match conditional::if_none_match(&parts.headers)? {
+        None => Ok(false),
+        Some(Tags::Any) => Ok(true),
+        Some(Tags::OneOf(_)) => {
+            Err(Malformed::new("If-None-Match on a write takes only `*`: create, never replace"))
+        }
+    }
+}
+
+/// Conditional headers that a route does not act on are refused, not passed over.
+pub(crate) fn refuse_conditions(parts: &Parts, names: &[HeaderName]) -> Result<(), Malformed> {
+    match names.iter().find(|name| parts.headers.contains_key(*name)) {
+        Some(name) => Err(Malformed(format!("the header {name} has no meaning on this route: leave it out"))),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_location_is_one_segment_whatever_the_id() {
+        let at = |id: &str| location("/api/a/b/c/d/v1", &Value::String(id.into()));
+        assert_eq!(at("PO-1"), "/api/a/b/c/d/v1/PO-1");
+        assert_eq!(at("../x?y#z"), "/api/a/b/c/d/v1/..%2Fx%3Fy%23z");
+        assert_eq!(at("é%"), "/api/a/b/c/d/v1/%C3%A9%25");
+    }
+}

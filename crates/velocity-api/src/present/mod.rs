@@ -1,0 +1,3 @@
+//! Forms of records beyond the JSON that the store writes itself.
+
+pub(crate) mod csv;

@@ -1,0 +1,277 @@
+//! Requests that mean harm.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use velocity_api::{Config, ConnectionConfig, RequestConfig};
+
+use crate::app::{App, ORDERS};
+
+#[tokio::test]
+async fn a_body_of_eleven_mib_is_413_announced_or_chunked() {
+    let app = App::new().await;
+    let body = format!("{{\"code\":\"{}\"}}", "x".repeat(11 * 1024 * 1024));
+    let announced = raw_post(&app, &format!("content-length: {}\r\n", body.len()), b"").await;
+    assert!(announced.starts_with("HTTP/1.1 413") && announced.contains("PAYLOAD_TOO_LARGE"), "{announced}");
+    let stream = futures::stream::iter(
+        body.into_bytes().chunks(65_536).map(|c| Ok::<_, std::io::Error>(c.to_vec())).collect::<Vec<_>>(),
+    );
+    let sent = reqwest::Client::new()
+        .post(format!("{}{}", app.base, app.endpoint()))
+        .bearer_auth(app.token("ravi", &["writer"], &json!({})))
+        .header("content-type", "application/json")
+        .body(reqwest::Body::wrap_stream(stream))
+        .send()
+        .await;
+    // The server may close while the client still sends: then there is no answer to read, and nothing was taken.
+    if let Ok(answer) = sent {
+        assert_eq!(answer.status(), 413);
+    }
+    app.as_writer().get("").await.is(200);
+}
+
+/// Sends a head with these headers and `body`, and reads until the server closes or answers.
+async fn raw_post(app: &App, headers: &str, body: &[u8]) -> String {
+    let token = app.token("ravi", &["writer"], &json!({}));
+    let head = format!(
+        "POST {} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n{headers}\r\n",
+        app.endpoint()
+    );
+    let mut stream = TcpStream::connect(app.address).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(body).await.unwrap();
+    answer_of(&mut stream).await
+}
+
+/// What comes until the server closes or says nothing more for a while.
+async fn answer_of(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    let mut part = [0; 4096];
+    while let Ok(Ok(read @ 1..)) = tokio::time::timeout(Duration::from_secs(2), stream.read(&mut part)).await
+    {
+        answer.extend_from_slice(&part[..read]);
+        let text = String::from_utf8_lossy(&answer);
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| {
+                line.to_ascii_lowercase()
+                    .strip_prefix("content-length: ")
+                    .and_then(|n| n.parse::<usize>().ok())
+            });
+            if length.is_some_and(|length| body.len() >= length) {
+                break;
+            }
+        }
+    }
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn a_hundred_thousand_levels_of_json_cost_no_stack() {
+    let app = App::new().await;
+    for nested in ["[", "{\"a\":"] {
+        for wrap in ["", "{\"code\":\"A\",\"amount\":1,\"address\":"] {
+            let body = format!("{wrap}{}", nested.repeat(100_000));
+            app.as_writer().send(Method::POST, "", Some(body)).await.is_problem(400, "MALFORMED_REQUEST");
+        }
+    }
+    let deep = format!("{{\"operations\":[{{\"create\":{}", "[".repeat(100_000));
+    app.as_anyone().send(Method::POST, "/bulk", Some(deep)).await.is_problem(400, "MALFORMED_REQUEST");
+    app.as_writer().get("").await.is(200);
+}
+
+#[tokio::test]
+async fn two_lengths_or_a_length_and_chunks_never_smuggle_a_request() {
+    let app = App::new().await;
+    let hidden = format!("GET {} HTTP/1.1\r\nhost: x\r\n\r\n", app.endpoint());
+    let chunked = format!("0\r\n\r\n{hidden}");
+    for headers in [
+        "content-length: 2\r\ncontent-length: 3\r\n",
+        "content-length: 2, 3\r\n",
+        "content-length: -1\r\n",
+        "content-length: +2\r\n",
+        "content-length: 0x2\r\n",
+        "transfer-encoding: chunked, identity\r\n",
+        "transfer-encoding: xchunked\r\n",
+        "bad header: x\r\n",
+        " folded: x\r\n",
+        "x-null: a\0b\r\n",
+    ] {
+        let answer = raw_post(&app, headers, chunked.as_bytes()).await;
+        let answers = answer.matches("HTTP/1.1 ").count();
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{headers}: {answer}");
+        assert!(answers <= 1, "{headers}: {answer}");
+    }
+    // A length beside chunks: the chunks count (RFC 9112, 6.3), and what follows is never run as the caller.
+    let both =
+        raw_post(&app, "content-length: 4\r\ntransfer-encoding: chunked\r\n", chunked.as_bytes()).await;
+    assert!(!both.contains("HTTP/1.1 200"), "{both}");
+    app.as_writer().get("").await.is(200);
+}
+
+#[tokio::test]
+async fn a_client_that_never_ends_its_head_is_cut_off() {
+    let connections =
+        ConnectionConfig { header_read_timeout: Duration::from_millis(200), ..ConnectionConfig::default() };
+    let app = App::with(ORDERS, Config { connections, ..Config::default() }).await;
+    let mut slow = TcpStream::connect(app.address).await.unwrap();
+    slow.write_all(b"GET /healthz HTTP/1.1\r\nx-slow: ").await.unwrap();
+    let dripping = async {
+        let mut end = [0; 64];
+        loop {
+            tokio::select! {
+                read = slow.read(&mut end) => match read {
+                    Ok(0) | Err(_) => return,
+                    Ok(_) => {}
+                },
+                () = tokio::time::sleep(Duration::from_millis(20)) => {}
+            }
+            let _ = slow.write_all(b"a").await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), dripping).await.expect("the server closes");
+    app.anonymous().get("//healthz").await.is(200);
+}
+
+#[tokio::test]
+async fn a_client_that_never_ends_its_body_is_told_off() {
+    let requests = RequestConfig { body_timeout: Duration::from_millis(200), ..RequestConfig::default() };
+    let app = App::with(ORDERS, Config { requests, ..Config::default() }).await;
+    let answer = raw_post(&app, "content-length: 100\r\n", b"{\"code\":").await;
+    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("did not arrive"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_head_without_end_is_refused() {
+    let app = App::new().await;
+    let mut stream = TcpStream::connect(app.address).await.unwrap();
+    let head = format!("GET /healthz HTTP/1.1\r\nhost: x\r\nx-long: {}\r\n\r\n", "a".repeat(200_000));
+    let _ = stream.write_all(head.as_bytes()).await;
+    let answer = answer_of(&mut stream).await;
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
+    let many: String = (0..500).map(|n| format!("x-{n}: a\r\n")).collect();
+    let mut stream = TcpStream::connect(app.address).await.unwrap();
+    let _ = stream.write_all(format!("GET /healthz HTTP/1.1\r\nhost: x\r\n{many}\r\n").as_bytes()).await;
+    let answer = answer_of(&mut stream).await;
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
+}
+
+#[tokio::test]
+async fn paths_play_no_tricks() {
+    let app = App::new().await;
+    let client = app.as_writer();
+    let path = app.schema.path();
+    let (domain, object) = (path.domain.as_str(), path.object.as_str());
+    for (tail, status) in [
+        (format!("/api/acme/shop/{domain}/../{domain}/{object}/v1"), 404),
+        (format!("/api/acme/shop/{domain}%2F{object}/v1"), 404),
+        (format!("/api/acme/shop/{domain}/{object}/v1/%2e%2e%2f%2e%2e"), 400),
+        (format!("/api/acme/shop/{domain}/{object}/v1/"), 404),
+        (format!("/api//acme/shop/{domain}/{object}/v1"), 404),
+        (format!("/API/acme/shop/{domain}/{object}/v1"), 404),
+        (format!("/api/acme/shop/{domain}/{}/v1", object.to_uppercase()), 404),
+        (format!("/api/acme/shop/{domain}/{object}/v01"), 404),
+        (format!("/api/acme/shop/{domain}/{object}/v1/{}", "x".repeat(10_000)), 400),
+        (format!("/api/acme/shop/{domain}/{object}/v1/%F0%9F%92%A9"), 400),
+        (format!("/api/acme/shop/{domain}/{object}/v1/%ff"), 400),
+        (format!("/api/acme/shop/{domain}/{object};v=1/v1"), 404),
+    ] {
+        let mut stream = TcpStream::connect(app.address).await.unwrap();
+        let token = app.token("ravi", &["writer"], &json!({}));
+        let head = format!(
+            "GET {tail} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let answer = answer_of(&mut stream).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{tail}: {answer}");
+        assert!(answer.len() < 3000, "{}: an error as long as the attack", answer.len());
+    }
+    client.get("").await.is(200);
+}
+
+const NOTES: &str = r"
+org: acme
+app: shop
+domain: DOMAIN
+object: note
+version: v1
+fields:
+  - { name: id, type: string }
+  - { name: text, type: string }
+access: { roles: { create: [writer], read: [writer], update: [writer], delete: [writer] } }
+";
+
+#[tokio::test]
+async fn an_id_may_hold_any_text_and_is_found_under_its_location() {
+    let app = App::with(NOTES, Config::default()).await;
+    let client = app.as_writer();
+    for id in
+        ["a/b", "..", "a b", "é💩", "%2F", "a?b#c", "'; drop table x; --", "\"quoted\"", "bulk", "<script>"]
+    {
+        let created = client.post("", &json!({ "id": id, "text": "t" })).await.is(201);
+        let location = format!("/{}", created.header("location"));
+        // Not through a URL library, which would resolve `..`.
+        let mut stream = TcpStream::connect(app.address).await.unwrap();
+        let token = app.token("ravi", &["writer"], &json!({}));
+        let location = if id == "bulk" { location.replace("/bulk", "/%62ulk") } else { location };
+        let head = format!(
+            "GET {} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n",
+            &location[1..]
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let answer = answer_of(&mut stream).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{id}: {answer}");
+    }
+    client.get(&format!("/{}", "x".repeat(10_000))).await.is_problem(404, "ENTITY_NOT_FOUND");
+    let long = client.post("", &json!({ "id": "x".repeat(10_000), "text": "t" })).await;
+    assert!(long.status < 500, "{long:?}");
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_leaves_the_connection_to_the_next_as_it_was() {
+    let exclusive = velocity_store::wire::ExclusiveLimits {
+        connections: 1,
+        ..velocity_store::wire::ExclusiveLimits::default()
+    };
+    let app = App::build(ORDERS, Config::default(), exclusive).await;
+    let path = format!("/{}", app.as_writer().order("W", "1", Some("west")).await);
+    let mut owner = app.database.owner().await;
+    let locked = owner.transaction().await.unwrap();
+    let table = velocity_sql::names::TableNames::of(app.schema.path()).table_sql().inline();
+    locked.batch_execute(&format!("select * from {table} for update")).await.unwrap();
+    let token = app.token("boss", &["platform-admin"], &json!({}));
+    let body = r#"{"note":"left behind"}"#;
+    let head = format!(
+        "PATCH {}{path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        app.endpoint(),
+        body.len()
+    );
+    let mut leaver = TcpStream::connect(app.address).await.unwrap();
+    leaver.write_all(head.as_bytes()).await.unwrap();
+    let watcher = app.database.owner().await;
+    while watcher.query("select 1 from pg_locks where not granted", &[]).await.unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    drop(leaver);
+    locked.rollback().await.unwrap();
+    // The only connection of the lane served an administrator; the next caller is nobody special.
+    let regional = app.as_actor("mia", &["regional"], &json!({ "region": "east" }));
+    regional.patch(&path, &json!({ "note": "mine" })).await.is_problem(404, "ENTITY_NOT_FOUND");
+    let created = app.as_writer().post("", &json!({ "code": "N", "amount": 1 })).await.is(201);
+    assert_eq!(created.data()["created_by"], "ravi");
+}
+
+#[tokio::test]
+async fn a_powerful_login_is_refused_at_the_start() {
+    let app = App::new().await;
+    let opened = velocity_api::Database::open(
+        app.database.owner_url(),
+        velocity_store::wire::MuxLimits::default(),
+        velocity_store::wire::ExclusiveLimits::default(),
+        velocity_sql::query::CursorKey::new([0; 32]),
+    )
+    .await;
+    assert!(matches!(opened, Err(velocity_api::OpenError::PowerfulLogin(_))), "{opened:?}");
+}
