@@ -80,18 +80,27 @@ impl Condition {
         Ok(Self { position, test })
     }
 
-    /// Whether an ordered or containment index can answer it.
-    pub(super) fn is_indexable(&self) -> bool {
+    /// The position of its field.
+    pub(super) fn position(&self) -> usize {
+        self.position
+    }
+
+    /// Whether it allows one value only: in an ordered index, one stretch in the order of the keys that follow.
+    pub(super) fn pins(&self) -> bool {
+        matches!(&self.test, Test::Compare(" = ", _) | Test::Null(true))
+    }
+
+    /// Whether it allows one stretch of an ordered index.
+    pub(super) fn bounds(&self) -> bool {
         match &self.test {
-            Test::Compare(..)
-            | Test::Between(..)
-            | Test::StartsWith(_)
+            Test::Compare(..) | Test::Between(..) | Test::StartsWith(_) | Test::Null(_) => true,
+            Test::Distinct(_)
+            | Test::Any { .. }
+            | Test::Like { .. }
+            | Test::Has(_)
             | Test::Contains(_)
             | Test::SameJson(_)
-            | Test::Any { negated: false, .. } => true,
-            Test::Null(wanted) => *wanted,
-            Test::Json(test) => test.is_indexable(),
-            Test::Distinct(_) | Test::Any { negated: true, .. } | Test::Like { .. } | Test::Has(_) => false,
+            | Test::Json(_) => false,
         }
     }
 

@@ -107,10 +107,6 @@ impl JsonTest {
         Ok(Self { path, test })
     }
 
-    pub(super) fn is_indexable(&self) -> bool {
-        matches!(self.test, Test::OneOf { negated: false, .. }) && !self.passes_arrays()
-    }
-
     /// A step of digits may be a position in an array, which containment does not know.
     fn passes_arrays(&self) -> bool {
         self.path.iter().any(|step| step.bytes().all(|b| b.is_ascii_digit()))

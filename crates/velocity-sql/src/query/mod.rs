@@ -7,6 +7,7 @@
 //!
 //! [`TableSql`] has the statements of single records.
 
+mod access_path;
 mod condition;
 mod cursor;
 mod error;

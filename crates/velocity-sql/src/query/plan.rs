@@ -3,10 +3,14 @@
 use velocity_schema::field::FieldType;
 use velocity_schema::{Schema, Value};
 
+use super::access_path;
 use super::condition::{Condition, find, how_to_allow};
 use super::cursor::{self, CursorKey, QueryDigest, Refused};
 use super::error::{PlanCode, PlanError};
 use super::request::{CountMode, ListRequest, RequestedSort};
+
+/// Most records of a light page.
+const LIGHT_MAX: u32 = 100;
 
 /// A list that can be rendered without further checks.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +26,7 @@ pub struct ListPlan {
     pub(super) limit: u32,
     pub(super) offset: u32,
     pub(super) count: Option<CountMode>,
+    is_light: bool,
     digest: QueryDigest,
 }
 
@@ -58,6 +63,9 @@ impl ListPlan {
             Some(cursor) => Some(open_cursor(schema, &keys, key, digest, cursor)?),
             None => None,
         };
+        let is_light = request.limit <= LIGHT_MAX
+            && request.count.is_none()
+            && access_path::in_order(schema, &conditions, &keys);
         let mut fetched = projection.clone();
         for key in &keys {
             if !fetched.contains(&key.position) {
@@ -73,6 +81,7 @@ impl ListPlan {
             limit: request.limit,
             offset: request.offset,
             count: request.count,
+            is_light,
             digest,
         })
     }
@@ -102,14 +111,10 @@ impl ListPlan {
         self.count
     }
 
-    /// Whether it is answered in a few milliseconds at any size of the table: a page of up to 100 records, in the
-    /// order of an index, without a count and without conditions that no index answers.
+    /// Whether it is answered in a few milliseconds at any size of the table: a page of up to 100 records, read in the
+    /// order of an index from its first record on, without a count.
     pub fn is_light(&self) -> bool {
-        self.limit <= 100
-            && self.count.is_none()
-            && self.keys.len() <= 2
-            && self.conditions.len() <= 4
-            && self.conditions.iter().all(Condition::is_indexable)
+        self.is_light
     }
 
     /// The cursor behind a row, whose values are in the order of [`Self::keys`].

@@ -1,6 +1,7 @@
 //! Lists: conditions, orders, pages, counts.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -9,9 +10,10 @@ use serde_json::{Value as Json, json};
 use velocity_schema::Value;
 use velocity_sql::query::{CursorKey, ListPlan, ListRequest, PlanCode, RequestedSort};
 use velocity_store::codec::decode_value;
-use velocity_store::records::{Bulk, BulkItem, BulkOp, ConflictRule, Write};
+use velocity_store::records::{Bulk, BulkItem, BulkOp, ConflictRule, RecordError, Write};
+use velocity_testkit::schema;
 
-use super::world::{THING, World, page_json};
+use super::world::{THING, World, full, json_of, page_json};
 
 impl World {
     async fn fill(&self, bodies: Vec<Json>) {
@@ -107,6 +109,17 @@ async fn every_operator_finds_what_it_says() {
         ("filter[extra][ne]", "{\"city\": null}", "abd"),
     ] {
         assert_eq!(world.names(&[(filter, value), ("sort", "name")]).await, expected, "{filter}={value}");
+    }
+    // Names and values are never text of a statement.
+    for (filter, value) in [
+        ("filter[extra.a'); drop table x; --]", "'"),
+        ("filter[extra.a\"b.$1]", "\\'; --"),
+        ("filter[extra.{a,b}][gt]", "'x"),
+        ("filter[name]", "a' or '1'='1"),
+        ("filter[note][like]", "%' or true --"),
+        ("filter[tags][contains]", "\"},{\""),
+    ] {
+        assert_eq!(world.names(&[(filter, value), ("sort", "name")]).await, "", "{filter}={value}");
     }
     let both = [("filter[count][gt]", "1"), ("filter[count][lt]", "3"), ("sort", "name")];
     assert_eq!(world.names(&both).await, "b");
@@ -248,19 +261,46 @@ async fn an_export_streams_every_record_in_order() {
 #[tokio::test]
 async fn a_page_over_the_mux_lanes_time_limit_is_answered_all_the_same() {
     let mut world = World::new(THING).await;
-    world.made(json!({"name": "a"})).await;
-    world.session.statement_timeout = std::time::Duration::from_millis(1);
-    // Whatever the limit does, the answer is a page or a timeout, never a broken connection.
-    for _ in 0..20 {
-        match world.records.list(&world.session, &world.table, &world.plan(&[])).await {
-            Ok(page) => assert_eq!(page.len(), 1),
-            Err(error) => {
-                assert!(matches!(error, velocity_store::records::RecordError::Timeout), "{error:?}");
-            }
-        }
-    }
-    world.session.statement_timeout = std::time::Duration::from_secs(5);
+    let id = world.made(json!({"name": "a"})).await;
+    let slow = "create policy slow on acme__tests__records.thing_v1 as restrictive for select
+        using ((select pg_sleep(0.4)::text) is not null)";
+    world.database.owner().await.batch_execute(slow).await.unwrap();
+    assert!(world.plan(&[]).is_light());
     assert_eq!(world.list(&[]).await.len(), 1);
+    assert_eq!(world.read(&id).await.unwrap().version().unwrap(), 1);
+    world.session.statement_timeout = Duration::from_millis(300);
+    let late = world.read(&id).await;
+    assert!(matches!(late, Err(RecordError::Timeout)), "{late:?}");
+}
+
+#[tokio::test]
+async fn a_schema_without_its_table_is_not_ready() {
+    let world = World::new(THING).await;
+    let never = std::sync::Arc::new(schema(&THING.replace("object: thing", "object: never")));
+    let elsewhere = std::sync::Arc::new(schema(&THING.replace("domain: records", "domain: nowhere")));
+    for schema in [never, elsewhere] {
+        let table = world.records.table(&schema);
+        let missing = world
+            .records
+            .read(&world.session, &table, &world.id("0190c8a5-7b1e-7c3a-9f00-1a2b3c4d5e6f"))
+            .await;
+        assert!(matches!(missing, Err(RecordError::NotReady { .. })), "{missing:?}");
+    }
+    assert!(world.list(&[]).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_schema_that_changed_is_read_by_its_new_fields() {
+    let world = World::new(THING).await;
+    let id = world.made(full()).await;
+    assert!(json_of(&world.read(&id).await.unwrap()).get("extra_note").is_none());
+    let wider = THING.replace("  - {name: fixed,", "  - {name: extra_note, type: string}\n  - {name: fixed,");
+    let table = world.add(&wider).await;
+    assert!(!std::sync::Arc::ptr_eq(&table, &world.table));
+    let record = json_of(&world.records.read(&world.session, &table, &id).await.unwrap());
+    assert_eq!((&record["extra_note"], &record["fixed"]), (&Json::Null, &json!("once")));
+    // A request that began with the old schema ends with it.
+    assert!(json_of(&world.read(&id).await.unwrap()).get("extra_note").is_none());
 }
 
 fn runner() -> TestRunner {
