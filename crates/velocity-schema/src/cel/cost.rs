@@ -4,7 +4,7 @@
 //! record within the declared bounds. What declares none counts with the defaults below; a record beyond them is
 //! stopped while it runs.
 
-use super::eval::budget::{BYTES_MAX, STEPS_MAX, matching, multiplying, scan};
+use super::eval::budget::{BYTES_MAX, DIVIDING, STEPS_MAX, multiplying, reading, scan};
 use super::ir::{Arithmetic, Expr, Function, Loop, LoopKind, Op, Type};
 use crate::field::{Field, FieldType};
 use crate::value::Value;
@@ -134,7 +134,7 @@ impl Estimator<'_> {
                 (Cost::steps(scan(first.bytes.saturating_add(second.bytes)) * 8), Size::default())
             }
             Op::Compare(_, left, _) => (Cost::steps(comparing(&left.ty, first, second)), Size::default()),
-            Op::In(_, list) => (Cost::steps(searching(list, first, second)), Size::default()),
+            Op::In(needle, list) => (Cost::steps(searching(needle, list, first, second)), Size::default()),
             Op::Arithmetic(arithmetic, ..) => computing(*arithmetic, &expr.ty, first, second),
             Op::Convert(from) => converting(&from.ty, &expr.ty, first),
             Op::Call(function, _) => calling(function, first, second),
@@ -224,9 +224,10 @@ fn comparing(ty: &Type, first: Size, second: Size) -> u64 {
     scan(bytes).saturating_add(items.saturating_mul(each))
 }
 
-fn searching(list: &Expr, first: Size, second: Size) -> u64 {
+fn searching(needle: &Expr, list: &Expr, first: Size, second: Size) -> u64 {
     let is_json = list.ty == Type::Json;
-    let each = 2_u64.saturating_add(scan(first.bytes));
+    let number = if needle.ty == Type::Number && is_json { reading(JSON_DIGITS) } else { 0 };
+    let each = 2_u64.saturating_add(scan(first.bytes)).saturating_add(number);
     let decoded = if is_json { second.bytes / 32 } else { 0 };
     decoded.saturating_add(second.items.saturating_mul(each))
 }
@@ -239,7 +240,10 @@ fn computing(how: Arithmetic, ty: &Type, first: Size, second: Size) -> (Cost, Si
                 Arithmetic::Divide => 34,
                 _ => bytes.saturating_add(1),
             };
-            let cost = Cost::produce(bytes.saturating_mul(2))
+            let divides = matches!(how, Arithmetic::Divide | Arithmetic::DivideWhole | Arithmetic::Remainder);
+            let dividing = Cost::steps(if divides { DIVIDING } else { 0 });
+            let cost = dividing
+                .and(Cost::produce(bytes.saturating_mul(2)))
                 .and(Cost::steps(multiplying(first.bytes, second.bytes)));
             (cost, Size { bytes: digits, ..Size::default() })
         }
@@ -262,7 +266,7 @@ fn converting(from: &Type, to: &Type, size: Size) -> (Cost, Size) {
                 Type::Json => JSON_DIGITS,
                 _ => size.bytes.min(1_100),
             };
-            (Cost::steps(scan(size.bytes)), text(digits))
+            (Cost::steps(scan(size.bytes).saturating_add(reading(digits))), text(digits))
         }
         (Type::Json, Type::Text) => (Cost::produce(size.bytes), text(size.bytes)),
         (Type::Number, Type::Text) => {
@@ -281,8 +285,7 @@ fn calling(function: &Function, first: Size, second: Size) -> (Cost, Size) {
     let looked = scan(first.bytes).saturating_add(scan(second.bytes));
     match function {
         Function::Matches(pattern) => {
-            let steps = matching(first.bytes, pattern.as_str().len() as u64);
-            (Cost::steps(looked.saturating_add(steps)), Size::default())
+            (Cost::steps(looked.saturating_add(pattern.price(first.bytes))), Size::default())
         }
         Function::LowerAscii | Function::UpperAscii | Function::Trim => {
             (Cost::produce(first.bytes).and(Cost::steps(looked)), first)

@@ -5,8 +5,7 @@
 
 use std::fmt;
 
-use regex::Regex;
-
+use super::pattern::Pattern;
 use crate::name::FieldName;
 use crate::value::Value;
 
@@ -211,7 +210,7 @@ pub enum Function {
     /// Whether the second text is found in the first.
     Contains,
     /// Whether the pattern is found in the text.
-    Matches(Box<Regex>),
+    Matches(Box<Pattern>),
     /// A to Z become a to z.
     LowerAscii,
     /// a to z become A to Z.

@@ -16,6 +16,7 @@ mod duration;
 mod eval;
 pub mod ir;
 mod parse;
+pub mod pattern;
 mod subset;
 mod syntax;
 #[cfg(test)]

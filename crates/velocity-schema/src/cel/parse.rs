@@ -12,6 +12,8 @@ use super::syntax::{Node, NodeKind, Operator};
 use super::token::{self, Token, TokenKind};
 use super::{DEPTH_MAX, ExpressionError};
 
+/// Said of an expression deeper than [`DEPTH_MAX`], or than the parser goes.
+const TOO_DEEP: &str = "operations nest too deep here; split the expression";
 /// The parser's stack. Only the pages that it touches become memory.
 pub(super) const STACK_BYTES: usize = 64 * 1024 * 1024;
 
@@ -57,12 +59,16 @@ fn explain(source: &str, tokens: &[Token], error: &cel::ParseError) -> Expressio
     };
     let text = &source[token.start..token.end];
     let message = match token.kind {
+        _ if error.msg.contains("Recursion limit") => TOO_DEEP.to_owned(),
         TokenKind::Number if error.msg.contains("int literal") => {
             format!("`{text}` has more than 64 bits; write `{text}.0` for an exact decimal")
         }
         TokenKind::Number => format!("`{text}` is not a number"),
         TokenKind::Literal if error.msg.contains("literal") || error.msg.contains("recognition") => {
             format!("{text} has an escape that is unknown; a backslash is `\\\\`, or write r'…'")
+        }
+        TokenKind::Word if index > 0 && source[..token.start].trim_end().ends_with('.') => {
+            format!("`{text}` is a word of the language; a field of that name is written `self['{text}']`")
         }
         _ if error.msg.starts_with("reserved") => format!("`{text}` is a reserved word"),
         _ => format!("`{text}` is not expected here"),

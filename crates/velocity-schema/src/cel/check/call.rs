@@ -1,16 +1,12 @@
 //! Functions and macros.
 
-use regex::{Regex, RegexBuilder};
-
 use super::{Checked, Checker, constant, convert};
 use crate::cel::duration;
 use crate::cel::ir::{Expr, Function, LoopKind, Op, Part, Type};
+use crate::cel::pattern::Pattern;
 use crate::cel::syntax::Node;
 use crate::value::Value;
 use crate::violation::did_you_mean;
-
-/// Most bytes of a compiled pattern.
-const PATTERN_SIZE_MAX: usize = 256 * 1024;
 
 /// Every function, for "did you mean".
 const NAMES: [&str; 35] = [
@@ -217,25 +213,11 @@ impl Checker<'_> {
     }
 
     /// The pattern of `matches`, compiled now: while a rule runs, nothing compiles.
-    fn pattern(&self, expr: &Expr) -> Result<Regex, crate::cel::ExpressionError> {
+    fn pattern(&self, expr: &Expr) -> Result<Pattern, crate::cel::ExpressionError> {
         let Op::Const(Value::String(text)) = &expr.op else {
             return self.refuse(expr.at, "the pattern of `matches` is a literal");
         };
-        RegexBuilder::new(text).size_limit(PATTERN_SIZE_MAX).dfa_size_limit(PATTERN_SIZE_MAX).build().map_err(
-            |error| {
-                let why = match error {
-                    regex::Error::CompiledTooBig(_) => {
-                        "is too large once compiled; use smaller repetitions".to_owned()
-                    }
-                    other => {
-                        let text = other.to_string();
-                        let line = text.lines().last().unwrap_or_default();
-                        format!("is not a regular expression: {}", line.trim_start_matches("error: "))
-                    }
-                };
-                self.error(expr.at, format!("the pattern {why}"))
-            },
-        )
+        Pattern::parse(text).map_err(|why| self.error(expr.at, format!("the pattern {why}")))
     }
 
     fn getter(&self, target: Expr, name: &str, at: usize) -> Checked {

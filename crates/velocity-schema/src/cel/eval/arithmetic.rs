@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use bigdecimal::{BigDecimal, RoundingMode, Zero};
 
-use super::budget::multiplying;
+use super::budget::{DIVIDING, multiplying};
 use super::datum::{Datum, Items};
 use super::{Evaluated, Evaluator, Failure};
 use crate::cel::ir::Arithmetic;
@@ -69,6 +69,7 @@ impl<'a> Evaluator<'a> {
         self.budget.produce(usize::try_from(widest).unwrap_or(usize::MAX))?;
         self.budget.spend(multiplying(digits.0, digits.1))?;
         let divides = matches!(how, Arithmetic::Divide | Arithmetic::DivideWhole | Arithmetic::Remainder);
+        self.budget.spend(if divides { DIVIDING } else { 0 })?;
         if divides && right.is_zero() {
             return self.fail(division_by_zero);
         }

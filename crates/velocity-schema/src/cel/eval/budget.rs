@@ -20,13 +20,15 @@ pub(in crate::cel) const fn scan(bytes: u64) -> u64 {
     bytes / 64
 }
 
-/// The price of matching a pattern against that many bytes. The engine is linear in the text, at worst times the
-/// pattern's size.
-pub(in crate::cel) const fn matching(bytes: u64, pattern_bytes: u64) -> u64 {
-    (bytes / 32 + 1).saturating_mul(1 + pattern_bytes / 32)
+/// The price of reading a number of that many bytes.
+pub(in crate::cel) const fn reading(bytes: u64) -> u64 {
+    1 + bytes / 16 + bytes.saturating_mul(bytes) / 4_096
 }
 
-/// The price of multiplying or dividing numbers of that many digits.
+/// The price of a division beside that of multiplying: a hundred digits are computed one by one.
+pub(in crate::cel) const DIVIDING: u64 = 100;
+
+/// The price of multiplying numbers of that many digits.
 pub(in crate::cel) const fn multiplying(left_digits: u64, right_digits: u64) -> u64 {
     1 + left_digits.saturating_mul(right_digits) / 256
 }

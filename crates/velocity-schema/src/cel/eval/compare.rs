@@ -114,9 +114,9 @@ impl<'a> Evaluator<'a> {
                     self.equal(needle, &item)?
                 }
                 (Datum::Boolean(yes), json::Kind::Boolean) => Some(*yes == (part == "true")),
-                (Datum::Number(_), json::Kind::Number) => match crate::decimal::parse(part) {
-                    Ok(number) => self.equal(needle, &Datum::number(number))?,
-                    Err(_) => Some(false),
+                (Datum::Number(_), json::Kind::Number) => match self.json_number(part)? {
+                    Some(number) => self.equal(needle, &number)?,
+                    None => Some(false),
                 },
                 (Datum::Json(_), _) => self.equal(needle, &Datum::json(part))?,
                 _ => Some(false),

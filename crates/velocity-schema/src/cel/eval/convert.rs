@@ -2,7 +2,7 @@
 
 use bigdecimal::{BigDecimal, RoundingMode, ToPrimitive};
 
-use super::budget::scan;
+use super::budget::{reading, scan};
 use super::datum::{Datum, Held};
 use super::{Evaluated, Evaluator, expected, json};
 use crate::cel::check::uuid;
@@ -72,7 +72,8 @@ impl<'a> Evaluator<'a> {
     }
 
     fn parse_text(&mut self, text: &str, to: &Type) -> Evaluated<'a> {
-        self.budget.spend(scan(text.len() as u64))?;
+        let length = text.len() as u64;
+        self.budget.spend(if *to == Type::Number { reading(length) } else { scan(length) })?;
         let parsed = match to {
             Type::Uuid => uuid(text).map(Datum::Uuid),
             Type::Timestamp => time::parse_timestamp(text).map(|micros| Datum::Timestamp(micros.into())),
@@ -94,14 +95,20 @@ impl<'a> Evaluator<'a> {
             (_, Type::Json) => Ok(Datum::Json(text)),
             (json::Kind::Text, Type::Text) => self.json_text(text).map(Datum::Text),
             (json::Kind::Boolean, Type::Boolean) => Ok(Datum::Boolean(text == "true")),
-            (json::Kind::Number, Type::Number) => match decimal::parse(text) {
-                Ok(number) => Ok(Datum::number(number)),
-                Err(_) => self.fail(|| "the number in the json has too many digits".into()),
+            (json::Kind::Number, Type::Number) => match self.json_number(text)? {
+                Some(number) => Ok(number),
+                None => self.fail(|| "the number in the json has too many digits".into()),
             },
             (kind, to) => {
                 self.fail(|| format!("the json is {} where {} is expected", kind.described(), expected(to)))
             }
         }
+    }
+
+    /// The number of a JSON text; `None` where it has more digits than any field holds.
+    pub(super) fn json_number(&mut self, text: &str) -> Result<Option<Datum<'a>>, EvaluationError> {
+        self.budget.spend(reading(text.len() as u64))?;
+        Ok(decimal::parse(text).ok().map(Datum::number))
     }
 
     /// The characters of a JSON string.

@@ -1,10 +1,15 @@
 //! Functions.
 
-use super::budget::{matching, scan};
+use super::budget::scan;
 use super::datum::{Datum, Held};
 use super::{Evaluated, Evaluator, json};
+use crate::cel::EvaluationError;
 use crate::cel::ir::{Expr, Function, Part};
+use crate::cel::pattern::{Matcher, Pattern};
 use crate::time::MICROS_PER_DAY;
+
+/// Patterns that one evaluation remembers something about.
+const MATCHERS_MAX: usize = 8;
 
 impl<'a> Evaluator<'a> {
     pub(super) fn call(&mut self, function: &'a Function, args: &'a [Expr]) -> Evaluated<'a> {
@@ -29,7 +34,12 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    fn text(&mut self, function: &Function, text: Held<'a, str>, second: Option<Datum<'a>>) -> Evaluated<'a> {
+    fn text(
+        &mut self,
+        function: &'a Function,
+        text: Held<'a, str>,
+        second: Option<Datum<'a>>,
+    ) -> Evaluated<'a> {
         let length = text.len() as u64;
         let other = match second {
             Some(Datum::Text(other)) => other,
@@ -40,10 +50,7 @@ impl<'a> Evaluator<'a> {
             Function::StartsWith => Datum::Boolean(text.starts_with(&*other)),
             Function::EndsWith => Datum::Boolean(text.ends_with(&*other)),
             Function::Contains => Datum::Boolean(text.contains(&*other)),
-            Function::Matches(pattern) => {
-                self.budget.spend(matching(length, pattern.as_str().len() as u64))?;
-                Datum::Boolean(pattern.is_match(&text))
-            }
+            Function::Matches(pattern) => Datum::Boolean(self.matches(pattern, &text)?),
             Function::LowerAscii | Function::UpperAscii => {
                 self.budget.produce(text.len())?;
                 let lower = matches!(function, Function::LowerAscii);
@@ -58,6 +65,19 @@ impl<'a> Evaluator<'a> {
             },
             Function::Size | Function::Part(_) | Function::Whole(_) => Datum::Null,
         })
+    }
+
+    fn matches(&mut self, pattern: &'a Pattern, text: &str) -> Result<bool, EvaluationError> {
+        if !self.matchers.iter().any(|matcher| matcher.is_for(pattern)) {
+            // Few, because each takes memory.
+            if self.matchers.len() == MATCHERS_MAX {
+                self.matchers.clear();
+            }
+            self.budget.spend(pattern.price(0))?;
+            self.matchers.push(Matcher::new(pattern));
+        }
+        let found = self.matchers.iter_mut().find(|matcher| matcher.is_for(pattern));
+        found.map_or(Ok(false), |matcher| matcher.is_match(text, &mut self.budget))
     }
 
     fn size(&mut self, operand: &Datum<'a>) -> Evaluated<'a> {

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::budget::{Budget, scan};
+use super::budget::{Budget, reading, scan};
 use crate::cel::EvaluationError;
 
 /// What a JSON value is.
@@ -154,6 +154,7 @@ pub(super) fn equal(left: &str, right: &str, budget: &mut Budget) -> Result<bool
         Kind::Null | Kind::Boolean => Ok(left.trim_ascii() == right.trim_ascii()),
         Kind::Number => {
             let (left, right) = (left.trim_ascii(), right.trim_ascii());
+            budget.spend(reading(left.len() as u64) + reading(right.len() as u64))?;
             Ok(match (crate::decimal::parse(left), crate::decimal::parse(right)) {
                 (Ok(left), Ok(right)) => left == right,
                 _ => left == right,

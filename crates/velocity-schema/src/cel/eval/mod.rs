@@ -14,6 +14,7 @@ mod looping;
 
 use super::EvaluationError;
 use super::ir::{Expr, Op, Record, Type};
+use super::pattern::Matcher;
 use crate::value::Value;
 use budget::{Budget, scan};
 use datum::{Datum, Held, Items};
@@ -48,13 +49,14 @@ pub(super) struct Evaluator<'a> {
     pub(super) failure: Failure,
     pub(super) budget: Budget,
     locals: Vec<Datum<'a>>,
+    matchers: Vec<Matcher<'a>>,
 }
 
 type Evaluated<'a> = Result<Datum<'a>, EvaluationError>;
 
 impl<'a> Evaluator<'a> {
     pub(super) fn new(current: &'a [Value], failure: Failure, budget: Budget) -> Self {
-        Self { current, old: None, actor: None, failure, budget, locals: Vec::new() }
+        Self { current, old: None, actor: None, failure, budget, locals: Vec::new(), matchers: Vec::new() }
     }
 
     /// The truth value of a condition; `None` is unknown.
@@ -85,8 +87,12 @@ impl<'a> Evaluator<'a> {
             Op::Index(operand, index) => self.index(operand, index),
             Op::List(items) => self.list(items),
             Op::NullTest { operand, is_null } => {
-                let found = matches!(self.eval(operand)?, Datum::Null);
-                Ok(Datum::Boolean(found == *is_null))
+                let found = match self.eval(operand) {
+                    // An element that is not there is null here, so that one can ask for it.
+                    Err(EvaluationError::Failed(_)) if matches!(operand.op, Op::Index(..)) => Datum::Null,
+                    found => found?,
+                };
+                Ok(Datum::Boolean(matches!(found, Datum::Null) == *is_null))
             }
             Op::Not(operand) => Ok(match self.eval(operand)? {
                 Datum::Boolean(yes) => Datum::Boolean(!yes),
@@ -134,7 +140,8 @@ impl<'a> Evaluator<'a> {
 
     fn actor(&self, op: &Op) -> Datum<'a> {
         let Some(actor) = self.actor else { return Datum::Null };
-        let text = |text: &'a str| if text.is_empty() { Datum::Null } else { Datum::Text(Held::Borrowed(text)) };
+        let text =
+            |text: &'a str| if text.is_empty() { Datum::Null } else { Datum::Text(Held::Borrowed(text)) };
         match op {
             Op::ActorId => text(actor.id),
             Op::ActorType => text(actor.actor_type),

@@ -112,6 +112,8 @@ fn what_is_no_expression_is_refused_where_it_goes_wrong() {
         "1e999999 > self.amount",
         "1.2.3 > self.amount",
         "self.if == 1",
+        "self.in == 1",
+        "self['in'] == 1",
         "if == 1",
         ".self.amount > 0",
         "'a\\x00' == self.region",

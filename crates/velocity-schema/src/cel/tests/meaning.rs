@@ -259,6 +259,7 @@ fn lists_are_walked_and_searched() {
             "self.sizes.all(a, self.sizes.exists(b, a * b >= a))",
             "self.sizes.map(a, self.sizes.map(b, a * b)[0]) == [1, 2, 3]",
             "!(self.region in [])",
+            "!has(self.tags[5]) && has(self.tags[1]) && self.address.lines[7] == null",
         ],
         &full(),
     );
