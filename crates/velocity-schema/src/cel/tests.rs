@@ -4,6 +4,7 @@ mod errors;
 mod filters;
 mod limits;
 mod meaning;
+mod oracle;
 
 use crate::decimal;
 use crate::field::{Field, FieldType};
