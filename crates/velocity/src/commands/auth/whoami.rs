@@ -1,0 +1,35 @@
+//! `velocity auth whoami`.
+
+use velocity_contract::listing::WhoAmI;
+use velocity_contract::page::Data;
+
+use crate::failure::{Failure, Outcome};
+use crate::output::format::Format;
+use crate::output::table::Table;
+use crate::server::Request;
+use crate::session::Session;
+
+pub(super) async fn run(session: &Session) -> Outcome {
+    let reply = session.server()?.send(&Request::get("/auth/whoami")).await?;
+    if session.out.is_structured() {
+        return session.out.value(&reply.data()?);
+    }
+    let who = serde_json::from_slice::<Data<WhoAmI>>(&reply.body)
+        .map_err(|error| Failure::failed(format!("the server's answer cannot be read: {error}")))?
+        .data;
+    if session.out.format == Some(Format::Name) {
+        return session.out.line(&who.actor);
+    }
+    let mut table = Table::pairs();
+    table.row(["actor", &format!("{} ({})", who.actor, who.actor_type)]);
+    table.row(["roles", &who.roles.join(", ")]);
+    for (name, value) in &who.attributes {
+        table.row([
+            format!("attribute {name}"),
+            value.as_str().map_or_else(|| value.to_string(), str::to_owned),
+        ]);
+    }
+    table.row(["strategy", &who.strategy]);
+    table.row(["expires", who.expires_at.as_deref().unwrap_or("never")]);
+    session.out.table(&table)
+}

@@ -1,0 +1,78 @@
+//! The commands: a file each, noun by noun.
+
+mod apply;
+mod auth;
+mod completion;
+mod context;
+mod delete;
+mod describe;
+mod get;
+mod health;
+mod history;
+mod record;
+mod status;
+mod validate;
+mod version;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::args::Cli;
+use crate::failure::Outcome;
+use crate::session::Session;
+
+/// What there is to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Apply resources, and wait until the API serves them if asked to
+    Apply(apply::Args),
+    /// List resources or show one
+    Get(get::Args),
+    /// Show a resource with its status, conditions and events
+    Describe(describe::Args),
+    /// Delete resources
+    Delete(delete::Args),
+    /// Check resource files without any server
+    Validate(validate::Args),
+    /// Work with the records of a schema
+    #[command(subcommand)]
+    Record(record::Command),
+    /// Show the events of a record, newest first
+    History(history::Args),
+    /// Choose which servers commands talk to
+    #[command(subcommand)]
+    Context(context::Command),
+    /// Tokens, and who the server takes you for
+    #[command(subcommand)]
+    Auth(auth::Command),
+    /// Show whether the API is alive and ready
+    Health,
+    /// Show what runs where, and how it is
+    Status,
+    /// Show the version of this program and of the server
+    Version(version::Args),
+    /// Print a completion script for a shell
+    Completion(completion::Args),
+}
+
+/// Runs the command line.
+pub(crate) async fn run(cli: Cli) -> Outcome<ExitCode> {
+    let session = Session::new(cli.global);
+    match cli.command {
+        Command::Apply(args) => apply::run(&session, &args).await?,
+        Command::Get(args) => get::run(&session, &args).await?,
+        Command::Describe(args) => describe::run(&session, &args).await?,
+        Command::Delete(args) => delete::run(&session, &args).await?,
+        Command::Validate(args) => return validate::run(&session, &args),
+        Command::Record(command) => return record::run(&session, command).await,
+        Command::History(args) => history::run(&session, &args).await?,
+        Command::Context(command) => context::run(&session, command)?,
+        Command::Auth(command) => auth::run(&session, command).await?,
+        Command::Health => health::run(&session).await?,
+        Command::Status => status::run(&session).await?,
+        Command::Version(args) => version::run(&session, &args).await?,
+        Command::Completion(args) => completion::run(&session, &args)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

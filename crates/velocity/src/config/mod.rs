@@ -1,0 +1,6 @@
+//! Where the servers are and who we are there: the config file and its contexts.
+
+mod file;
+mod locate;
+
+pub(crate) use file::{Config, Context, Oidc};
