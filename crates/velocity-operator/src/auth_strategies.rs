@@ -22,31 +22,44 @@ pub(crate) async fn run(client: Client, context: Arc<Context>, shutdown: Cancell
     let api: Api<DynamicObject> = Api::all_with(client, &resource);
     Controller::new_with(api, watcher::Config::default(), resource)
         .graceful_shutdown_on(shutdown.cancelled_owned())
-        .run(reconcile, |_, error, _| {
-            tracing::warn!(error = %error, "an AuthStrategy's status could not be written; trying again");
-            Action::requeue(Duration::from_secs(2))
-        }, context)
+        .run(
+            reconcile,
+            |_, error, _| {
+                tracing::warn!(error = %error, "an AuthStrategy's status could not be written; trying again");
+                Action::requeue(Duration::from_secs(2))
+            },
+            context,
+        )
         .for_each(|_| async {})
         .await;
 }
 
 async fn reconcile(object: Arc<DynamicObject>, context: Arc<Context>) -> Result<Action, kube::Error> {
-    let before: AuthStrategyStatus =
-        object.data.get("status").and_then(|status| serde_json::from_value(status.clone()).ok()).unwrap_or_default();
+    let before: AuthStrategyStatus = object
+        .data
+        .get("status")
+        .and_then(|status| serde_json::from_value(status.clone()).ok())
+        .unwrap_or_default();
     let mut after = before.clone();
     after.observed_generation = object.metadata.generation;
     let (ready, reason, message) = verdict(object.data.get("spec").unwrap_or(&Json::Null));
-    set_condition(&mut after.conditions, Condition {
-        kind: condition::READY.to_owned(),
-        status: if ready { ConditionStatus::True } else { ConditionStatus::False },
-        reason: reason.to_owned(),
-        message,
-        last_transition_time: jiff::fmt::temporal::DateTimePrinter::new().precision(Some(0)).timestamp_to_string(&jiff::Timestamp::now()),
-        observed_generation: object.metadata.generation,
-    });
+    set_condition(
+        &mut after.conditions,
+        Condition {
+            kind: condition::READY.to_owned(),
+            status: if ready { ConditionStatus::True } else { ConditionStatus::False },
+            reason: reason.to_owned(),
+            message,
+            last_transition_time: jiff::fmt::temporal::DateTimePrinter::new()
+                .precision(Some(0))
+                .timestamp_to_string(&jiff::Timestamp::now()),
+            observed_generation: object.metadata.generation,
+        },
+    );
     if after != before {
         let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
-        let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), namespace, &strategy_resource());
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(context.client.clone(), namespace, &strategy_resource());
         let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
         let name = object.metadata.name.as_deref().unwrap_or_default();
         api.patch_status(name, &params, &Patch::Merge(&json!({ "status": after }))).await?;

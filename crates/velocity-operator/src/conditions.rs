@@ -1,7 +1,8 @@
 //! From an outcome to the status. Pure; every reason that a user can see is in this file.
 
 use velocity_contract::status::{
-    Condition, ConditionStatus, OperationClass, PendingOperation, Phase, SchemaDefinitionStatus, condition, set_condition,
+    Condition, ConditionStatus, OperationClass, PendingOperation, Phase, SchemaDefinitionStatus, condition,
+    set_condition,
 };
 use velocity_schema::Schema;
 use velocity_sql::TableNames;
@@ -52,7 +53,12 @@ pub(crate) fn status(basis: &Basis<'_>, outcome: &Outcome) -> SchemaDefinitionSt
     };
     match outcome {
         Outcome::Ready { schema, .. } => {
-            for kind in [condition::READY, condition::TABLE_READY, condition::POLICIES_READY, condition::HISTORY_READY] {
+            for kind in [
+                condition::READY,
+                condition::TABLE_READY,
+                condition::POLICIES_READY,
+                condition::HISTORY_READY,
+            ] {
                 set(kind, true, reason::PROVISIONED, &ready_message(kind, schema));
             }
             set(condition::MIGRATION_BLOCKED, false, reason::NOTHING_PENDING, "");
@@ -122,7 +128,9 @@ fn ready_message(kind: &str, schema: &Schema) -> String {
     let names = TableNames::of(schema.path());
     match kind {
         condition::READY => format!("served at {}", schema.path().endpoint()),
-        condition::HISTORY_READY => format!("events are written to {}.{}", names.schema.as_str(), names.history.as_str()),
+        condition::HISTORY_READY => {
+            format!("events are written to {}.{}", names.schema.as_str(), names.history.as_str())
+        }
         condition::POLICIES_READY => format!("rows are guarded for the role {}", names.role().as_str()),
         _ => format!("records are kept in {}", names.display()),
     }
@@ -130,7 +138,10 @@ fn ready_message(kind: &str, schema: &Schema) -> String {
 
 fn waiting_message(waiting: &[Waiting]) -> String {
     let all: Vec<String> = waiting.iter().map(|w| format!("{} points to {}", w.field, w.target)).collect();
-    format!("waiting for what references point to: {}; apply its SchemaDefinition, or set `enforce: false`", all.join(", "))
+    format!(
+        "waiting for what references point to: {}; apply its SchemaDefinition, or set `enforce: false`",
+        all.join(", ")
+    )
 }
 
 /// What is blocked, for a condition and an Event.
@@ -138,7 +149,14 @@ pub(crate) fn blocked_message(plan: &Plan, serving: bool) -> String {
     let steps: Vec<String> = plan
         .blocked
         .iter()
-        .map(|step| format!("{} ({}): {}", step.summary, step.class.as_str(), step.reason.as_deref().unwrap_or_default()))
+        .map(|step| {
+            format!(
+                "{} ({}): {}",
+                step.summary,
+                step.class.as_str(),
+                step.reason.as_deref().unwrap_or_default()
+            )
+        })
         .collect();
     let meanwhile = if serving { "the table keeps serving its old shape; " } else { "" };
     format!("{meanwhile}{}", steps.join("; "))

@@ -28,7 +28,12 @@ pub enum OperatorError {
 }
 
 /// Brings the platform's tables up to date, then runs until `shutdown`; what is being applied is finished first.
-pub async fn run(client: Client, owner: OwnerPool, config: Config, shutdown: CancellationToken) -> Result<(), OperatorError> {
+pub async fn run(
+    client: Client,
+    owner: OwnerPool,
+    config: Config,
+    shutdown: CancellationToken,
+) -> Result<(), OperatorError> {
     migrate(owner.connection().await?.client()).await?;
     let context = Arc::new(Context::new(client.clone(), owner, config));
     tokio::join!(

@@ -28,13 +28,21 @@ pub(crate) async fn tell(
         }
         _ if before == after => None,
         Outcome::Ready { .. } => None,
-        Outcome::Waiting { .. } => Some((EventType::Normal, reason::WAITING_FOR_REFERENCE, ready_text(after))),
-        Outcome::Blocked { plan, .. } => {
-            Some((EventType::Warning, reason::CHANGE_BLOCKED, blocked_message(plan, after.spec_hash.is_some())))
+        Outcome::Waiting { .. } => {
+            Some((EventType::Normal, reason::WAITING_FOR_REFERENCE, ready_text(after)))
         }
-        Outcome::Invalid(violations) => Some((EventType::Warning, reason::INVALID_SPEC, violations.to_string())),
+        Outcome::Blocked { plan, .. } => Some((
+            EventType::Warning,
+            reason::CHANGE_BLOCKED,
+            blocked_message(plan, after.spec_hash.is_some()),
+        )),
+        Outcome::Invalid(violations) => {
+            Some((EventType::Warning, reason::INVALID_SPEC, violations.to_string()))
+        }
         Outcome::Claimed(why) => Some((EventType::Warning, reason::ALREADY_CLAIMED, why.clone())),
-        Outcome::Failed { reason: why, .. } => Some((EventType::Warning, reason::STATEMENT_FAILED, why.clone())),
+        Outcome::Failed { reason: why, .. } => {
+            Some((EventType::Warning, reason::STATEMENT_FAILED, why.clone()))
+        }
     };
     if let Some((kind, reason, text)) = note {
         publish(context, resource, object, kind, reason, &text).await;

@@ -21,12 +21,12 @@ pub(crate) async fn hold_claim(
     };
     Ok(match claim(client, &wanted).await? {
         ClaimOutcome::Held => None,
-        ClaimOutcome::PathTaken(holder) => {
-            Some(format!("`{path}` belongs to the SchemaDefinition {holder}; delete that one, or choose another object or version"))
-        }
-        ClaimOutcome::NamespaceTaken(domain) => {
-            Some(format!("the namespace `{namespace}` belongs to `{domain}`; choose names that do not meet in one namespace"))
-        }
+        ClaimOutcome::PathTaken(holder) => Some(format!(
+            "`{path}` belongs to the SchemaDefinition {holder}; delete that one, or choose another object or version"
+        )),
+        ClaimOutcome::NamespaceTaken(domain) => Some(format!(
+            "the namespace `{namespace}` belongs to `{domain}`; choose names that do not meet in one namespace"
+        )),
     })
 }
 

@@ -9,7 +9,11 @@ use crate::context::MANAGER;
 
 /// The status that the object carries; a status of another shape counts as none.
 pub(crate) fn previous(object: &DynamicObject) -> SchemaDefinitionStatus {
-    object.data.get("status").and_then(|status| serde_json::from_value(status.clone()).ok()).unwrap_or_default()
+    object
+        .data
+        .get("status")
+        .and_then(|status| serde_json::from_value(status.clone()).ok())
+        .unwrap_or_default()
 }
 
 /// Writes `wanted` where it differs from what the object carries.
@@ -30,7 +34,11 @@ pub(crate) async fn status(
         }
     }
     let patch = json!({ "status": status });
-    api.patch_status(name, &PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() }, &Patch::Merge(&patch))
-        .await
-        .map(|_| ())
+    api.patch_status(
+        name,
+        &PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() },
+        &Patch::Merge(&patch),
+    )
+    .await
+    .map(|_| ())
 }

@@ -11,7 +11,7 @@ use kube::runtime::finalizer::{self, finalizer};
 use tokio_postgres::Client;
 use velocity_schema::Schema;
 use velocity_schema::spec::SchemaDefinitionSpec;
-use velocity_sql::ddl::{self, Plan};
+use velocity_sql::ddl;
 use velocity_store::ddl::{ApplyError, CatalogError};
 use velocity_store::owner::OwnerError;
 use velocity_store::platform::{self, ProvisionedSpec};
@@ -47,7 +47,11 @@ pub(crate) enum Error {
 }
 
 /// Reconciles an object that exists or is being deleted.
-pub(crate) async fn reconcile(object: Arc<DynamicObject>, context: Arc<Context>, resource: ApiResource) -> Result<Action, Error> {
+pub(crate) async fn reconcile(
+    object: Arc<DynamicObject>,
+    context: Arc<Context>,
+    resource: ApiResource,
+) -> Result<Action, Error> {
     let namespace = object.metadata.namespace.clone().unwrap_or_default();
     let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &namespace, &resource);
     finalizer(&api, FINALIZER, object, |event| async {
@@ -60,7 +64,12 @@ pub(crate) async fn reconcile(object: Arc<DynamicObject>, context: Arc<Context>,
     .map_err(|error| Error::Finalizer(Box::new(error)))
 }
 
-async fn provision(object: &DynamicObject, context: &Context, api: &Api<DynamicObject>, resource: &ApiResource) -> Result<Action, Error> {
+async fn provision(
+    object: &DynamicObject,
+    context: &Context,
+    api: &Api<DynamicObject>,
+    resource: &ApiResource,
+) -> Result<Action, Error> {
     let before = publish::previous(object);
     let now = jiff::Timestamp::now();
     let mut basis = Basis {
@@ -88,7 +97,11 @@ async fn provision(object: &DynamicObject, context: &Context, api: &Api<DynamicO
 }
 
 /// What became of the spec, and the hash of what is provisioned now.
-async fn outcome(object: &DynamicObject, context: &Context, now: jiff::Timestamp) -> Result<(Outcome, Option<String>), Error> {
+async fn outcome(
+    object: &DynamicObject,
+    context: &Context,
+    now: jiff::Timestamp,
+) -> Result<(Outcome, Option<String>), Error> {
     let served = publish::previous(object).spec_hash;
     let (spec, schema) = match validate::schema(object) {
         Ok(valid) => valid,
@@ -111,15 +124,23 @@ async fn outcome(object: &DynamicObject, context: &Context, now: jiff::Timestamp
         Outcome::Ready { schema, .. } => {
             let hash = schema.hash().to_string();
             return Ok((outcome, Some(hash)));
-        },
-        Outcome::Waiting { schema, .. } | Outcome::Blocked { schema, .. } | Outcome::Failed { schema, .. } => schema.path().to_string(),
+        }
+        Outcome::Waiting { schema, .. }
+        | Outcome::Blocked { schema, .. }
+        | Outcome::Failed { schema, .. } => schema.path().to_string(),
         Outcome::Invalid(_) | Outcome::Claimed(_) => return Ok((outcome, served)),
     };
     let provisioned = platform::provisioned_by_path(client, &path).await?.map(|spec| spec.spec_hash);
     Ok((outcome, provisioned))
 }
 
-async fn change(client: &mut Client, spec: &SchemaDefinitionSpec, schema: Schema, namespace: &str, now: jiff::Timestamp) -> Result<Outcome, Error> {
+async fn change(
+    client: &mut Client,
+    spec: &SchemaDefinitionSpec,
+    schema: Schema,
+    namespace: &str,
+    now: jiff::Timestamp,
+) -> Result<Outcome, Error> {
     let live = observe::live(client, &schema).await?;
     let plan = ddl::plan(&schema, &live, month(now));
     let schema = Box::new(schema);
@@ -145,7 +166,7 @@ async fn change(client: &mut Client, spec: &SchemaDefinitionSpec, schema: Schema
 }
 
 fn month(now: jiff::Timestamp) -> (i32, u32) {
-    let date = now.to_zoned(jiff::tz::TimeZone::UTC).date();
+    let date = jiff::tz::Offset::UTC.to_datetime(now).date();
     (i32::from(date.year()), u32::try_from(date.month()).unwrap_or(1))
 }
 

@@ -16,7 +16,9 @@ pub(crate) async fn run(context: Arc<Context>, shutdown: CancellationToken) {
             _ = timer.tick() => {}
         }
         let swept = match context.owner.connection().await {
-            Ok(mut connection) => sweep_idempotency_keys(connection.client()).await.map_err(|error| error.to_string()),
+            Ok(mut connection) => {
+                sweep_idempotency_keys(connection.client()).await.map_err(|error| error.to_string())
+            }
             Err(error) => Err(error.to_string()),
         };
         match swept {

@@ -45,7 +45,9 @@ pub async fn claim(client: &mut Client, claim: &Claim) -> Result<ClaimOutcome, E
         .await?
         .map(|row| (row.get::<_, String>(0), row.get::<_, String>(1)));
     match holder {
-        Some((namespace, name)) if namespace == claim.namespace && name == claim.name => Ok(ClaimOutcome::Held),
+        Some((namespace, name)) if namespace == claim.namespace && name == claim.name => {
+            Ok(ClaimOutcome::Held)
+        }
         Some((namespace, name)) => Ok(ClaimOutcome::PathTaken(format!("{namespace}/{name}"))),
         None => {
             transaction
@@ -70,6 +72,8 @@ pub async fn release(client: &mut Client, namespace: &str, name: &str) -> Result
             &[&namespace, &name],
         )
         .await?;
-    transaction.execute("delete from platform.claims where namespace = $1 and name = $2", &[&namespace, &name]).await?;
+    transaction
+        .execute("delete from platform.claims where namespace = $1 and name = $2", &[&namespace, &name])
+        .await?;
     transaction.commit().await
 }

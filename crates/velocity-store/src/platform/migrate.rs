@@ -55,7 +55,9 @@ $$";
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
     /// A migration that was applied is not the one in this binary.
-    #[error("migration {number} in the database is not the one in this binary; was it made by another build?")]
+    #[error(
+        "migration {number} in the database is not the one in this binary; was it made by another build?"
+    )]
     Changed {
         /// Its number.
         number: i32,
@@ -76,26 +78,38 @@ pub async fn migrate(client: &mut Client) -> Result<(), MigrateError> {
     let transaction = client.transaction().await?;
     transaction.execute("select pg_advisory_xact_lock($1)", &[&LOCK]).await?;
     transaction.batch_execute(BOOTSTRAP).await?;
-    let applied = transaction.query("select number, checksum from platform.migrations order by number", &[]).await?;
+    let applied =
+        transaction.query("select number, checksum from platform.migrations order by number", &[]).await?;
     for row in &applied {
         let number: i32 = row.get(0);
         let known = MIGRATIONS.iter().find(|(own, _, _)| *own == number);
         match known {
             None => return Err(MigrateError::Newer { number }),
-            Some((_, _, sql)) if checksum(sql) != row.get::<_, &str>(1) => return Err(MigrateError::Changed { number }),
+            Some((_, _, sql)) if checksum(sql) != row.get::<_, &str>(1) => {
+                return Err(MigrateError::Changed { number });
+            }
             Some(_) => {}
         }
     }
     for (number, name, sql) in &MIGRATIONS[applied.len().min(MIGRATIONS.len())..] {
         transaction.batch_execute(sql).await?;
         transaction
-            .execute("insert into platform.migrations (number, name, checksum) values ($1, $2, $3)", &[number, name, &checksum(sql)])
+            .execute(
+                "insert into platform.migrations (number, name, checksum) values ($1, $2, $3)",
+                &[number, name, &checksum(sql)],
+            )
             .await?;
-        tracing::info!(migration.number = number, migration.name = name, "applied a migration of the platform");
+        tracing::info!(
+            migration.number = number,
+            migration.name = name,
+            "applied a migration of the platform"
+        );
     }
     transaction.batch_execute(API_SETTINGS).await?;
-    let superuser: bool =
-        transaction.query_one("select rolsuper from pg_roles where rolname = current_user", &[]).await?.get(0);
+    let superuser: bool = transaction
+        .query_one("select rolsuper from pg_roles where rolname = current_user", &[])
+        .await?
+        .get(0);
     if superuser {
         transaction.batch_execute(include_str!("leakproof.sql")).await?;
     }

@@ -1,10 +1,12 @@
 //! The platform's own tables and functions, and the specs that are provisioned.
 
 mod claims;
+mod keys;
 mod migrate;
 mod specs;
 
 pub use claims::{Claim, ClaimOutcome, claim, release};
+pub use keys::cursor_key;
 pub use migrate::{MigrateError, migrate};
 pub use specs::{ProvisionedSpec, provisioned_by_path, record_provisioned, sweep_idempotency_keys};
 

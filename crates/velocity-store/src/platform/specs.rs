@@ -35,10 +35,17 @@ pub async fn provisioned_by_path(client: &Client, path: &str) -> Result<Option<P
     let row = client
         .query_opt("select path, namespace, spec, spec_hash from platform.schemas where path = $1", &[&path])
         .await?;
-    Ok(row.map(|row| ProvisionedSpec { path: row.get(0), namespace: row.get(1), spec: row.get(2), spec_hash: row.get(3) }))
+    Ok(row.map(|row| ProvisionedSpec {
+        path: row.get(0),
+        namespace: row.get(1),
+        spec: row.get(2),
+        spec_hash: row.get(3),
+    }))
 }
 
 /// Drops idempotency keys older than a day; returns how many.
 pub async fn sweep_idempotency_keys(client: &Client) -> Result<u64, Error> {
-    client.execute("delete from platform.idempotency_keys where created_at < now() - interval '24 hours'", &[]).await
+    client
+        .execute("delete from platform.idempotency_keys where created_at < now() - interval '24 hours'", &[])
+        .await
 }

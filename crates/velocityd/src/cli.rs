@@ -1,0 +1,93 @@
+//! The command line of `velocityd`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// The Velocity server. Each role is a Deployment of its own on a cluster; `dev` is all of them on a laptop.
+#[derive(Debug, Parser)]
+#[command(name = "velocityd", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// How log lines are written.
+    #[arg(long, global = true, env = "VELOCITY_LOG_FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
+    #[command(subcommand)]
+    pub(crate) role: Role,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Role {
+    /// Serves the HTTP API.
+    Api(ApiArgs),
+    /// Makes Postgres what the SchemaDefinitions say.
+    Operator(OperatorArgs),
+    /// Everything in one process, with a private Postgres and a small built-in Kubernetes API.
+    Dev(DevArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApiArgs {
+    /// Where the API listens.
+    #[arg(long, env = "VELOCITY_LISTEN", default_value = "0.0.0.0:8080")]
+    pub(crate) listen: SocketAddr,
+    /// Where metrics are served.
+    #[arg(long, env = "VELOCITY_METRICS_LISTEN", default_value = "0.0.0.0:9090")]
+    pub(crate) metrics_listen: SocketAddr,
+    /// The database as the login `velocity_api`: a libpq URL. A login with more rights is refused.
+    #[arg(long, env = "VELOCITY_DATABASE_URL", hide_env_values = true)]
+    pub(crate) database_url: String,
+    /// The AuthStrategy of schemas that name none.
+    #[arg(long, env = "VELOCITY_DEFAULT_AUTH_STRATEGY", value_name = "NAMESPACE/NAME")]
+    pub(crate) default_auth_strategy: Option<String>,
+    /// The most requests a second of one actor; without it there is no limit.
+    #[arg(long, env = "VELOCITY_RATE_LIMIT", value_name = "PER_SECOND")]
+    pub(crate) rate_limit: Option<std::num::NonZeroU32>,
+    /// The most requests of one actor at once, after a pause; ten seconds' worth when not given.
+    #[arg(long, env = "VELOCITY_RATE_BURST", requires = "rate_limit")]
+    pub(crate) rate_burst: Option<std::num::NonZeroU32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OperatorArgs {
+    /// The database as the owner of everything: a libpq URL.
+    #[arg(long, env = "VELOCITY_DATABASE_URL", hide_env_values = true)]
+    pub(crate) database_url: String,
+    /// How many schemas are worked on at once.
+    #[arg(long, default_value_t = 4)]
+    pub(crate) concurrency: u16,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DevArgs {
+    /// Where everything is kept.
+    #[arg(long, env = "VELOCITY_DATA_DIR", default_value = ".velocity")]
+    pub(crate) data_dir: PathBuf,
+    /// Where the API listens; port 0 picks a free one.
+    #[arg(long, env = "VELOCITY_LISTEN", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+    /// Where the Kubernetes API listens.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    pub(crate) kubernetes_listen: SocketAddr,
+    /// Where metrics are served.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    pub(crate) metrics_listen: SocketAddr,
+    /// A Postgres to use in place of a private one: a libpq URL of a login that may create roles and schemas.
+    #[arg(long, env = "VELOCITY_DATABASE_URL", hide_env_values = true)]
+    pub(crate) database_url: Option<String>,
+    /// Fetch nothing: where no Postgres is installed, say what to install.
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// The folder with the Postgres binaries to use.
+    #[arg(long, env = "VELOCITY_PG_BIN", hide = true)]
+    pub(crate) postgres_bin: Option<PathBuf>,
+}

@@ -1,0 +1,28 @@
+//! What a person sees once everything serves.
+
+use super::endpoints::Endpoints;
+use super::folder::Folder;
+
+/// Prints the banner.
+pub(crate) fn print(folder: &Folder, endpoints: &Endpoints, database: &str) {
+    let dir = folder.path().display();
+    println!(
+        "Velocity is ready.
+
+  API         {api}
+  Kubernetes  {kubernetes}   kubectl --kubeconfig {dir}/kubeconfig
+  Metrics     {metrics}/metrics
+  Data        {dir} ({database})
+  CLI config  {dir}/config.yaml
+
+Try:
+  velocity apply -f examples/procurement --wait
+  velocity record create supplier --set code=S-1 --set name='First supplier'
+  velocity record list supplier
+
+Ctrl-C stops everything; the data stays.",
+        api = endpoints.api,
+        kubernetes = endpoints.kubernetes,
+        metrics = endpoints.metrics,
+    );
+}
