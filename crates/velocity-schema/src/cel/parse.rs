@@ -1,4 +1,4 @@
-//! From text to syntax: the only module that knows the `cel` crate.
+//! From text to syntax: the only module here that knows the `cel` crate.
 //!
 //! Its parser recurses, and an overflow of the stack would end the process. So the text is bounded first
 //! ([`token::tokens`]), and the parser runs on a thread of its own whose stack is larger than those bounds need, in
@@ -31,7 +31,7 @@ pub(super) fn parse_on(source: &str, stack_bytes: usize) -> Result<Node, Express
             .name("cel-parser".to_owned())
             .stack_size(stack_bytes)
             .spawn_scoped(scope, || parse_here(source, &tokens))
-            .map_err(|_| unreadable())?
+            .map_err(|_| ExpressionError::at(source, 0, "no thread could be started to read the expression"))?
             .join()
             .map_err(|_| unreadable())?
     })

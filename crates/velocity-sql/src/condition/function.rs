@@ -21,9 +21,13 @@ impl Renderer<'_> {
                 call("starts_with(reverse(", text, "), reverse(") + call("", second(), "))")
             }
             Function::Contains => call("(strpos(", text, ", ") + call("", second(), ") > 0)"),
-            // In the "C" collation, only ASCII letters have a case.
-            Function::LowerAscii => call("lower(", text, " collate \"C\")"),
-            Function::UpperAscii => call("upper(", text, " collate \"C\")"),
+            // Not lower() in the "C" collation, which would stick to the result and could meet another one.
+            Function::LowerAscii => {
+                call("translate(", text, ", 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz')")
+            }
+            Function::UpperAscii => {
+                call("translate(", text, ", 'abcdefghijklmnopqrstuvwxyz', 'ABCDEFGHIJKLMNOPQRSTUVWXYZ')")
+            }
             Function::Part(part) => part_of(
                 *part,
                 if first.ty == Type::Timestamp { call("(", text, " at time zone 'UTC')") } else { text },

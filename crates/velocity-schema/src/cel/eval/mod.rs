@@ -26,7 +26,7 @@ pub struct ActorView<'a> {
     pub id: &'a str,
     /// `velocity.actor_type`.
     pub actor_type: &'a str,
-    /// `velocity.roles`.
+    /// `velocity.roles`: the roles that count here, those that allow the operation on the schema.
     pub roles: &'a [String],
     /// `velocity.attributes`: a JSON object.
     pub attributes: &'a str,

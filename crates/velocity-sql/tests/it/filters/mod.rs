@@ -84,10 +84,15 @@ fn literal(field: &Field, value: &Value) -> String {
 }
 
 async fn table(client: &Client, fields: &[Field], records: &[Vec<Value>]) {
-    let columns: Vec<String> = fields
-        .iter()
-        .map(|field| format!("{} {}", Ident::from(&field.name), column_type(&field.kind)))
-        .collect();
+    // An order of texts that is not the code points', so that the filters have to bring theirs along.
+    let other_order = "select exists (select from pg_collation where collname = 'und-x-icu')";
+    let has_icu: bool = client.query_one(other_order, &[]).await.unwrap().get(0);
+    let column = |field: &Field| {
+        let is_text = matches!(SqlType::of(&field.kind), SqlType::Text | SqlType::TextArray);
+        let collation = if is_text && has_icu { " collate \"und-x-icu\"" } else { "" };
+        format!("{} {}{collation}", Ident::from(&field.name), column_type(&field.kind))
+    };
+    let columns: Vec<String> = fields.iter().map(column).collect();
     client.batch_execute(&format!("create table t (n int, {})", columns.join(", "))).await.unwrap();
     let rows: Vec<String> = records
         .iter()
@@ -124,9 +129,11 @@ async fn answers(client: &Client, filters: &[Filter]) -> Vec<Vec<Option<bool>>> 
     let messages = match client.simple_query(&sql).await {
         Ok(messages) => messages,
         Err(error) => {
+            // One of them fails; which one?
             for filter in filters {
+                client.batch_execute("rollback; begin").await.unwrap();
                 let one = format!("select {} from t", sql_of(filter));
-                if let Err(error) = client.simple_query(&format!("savepoint s; {one}")).await {
+                if let Err(error) = client.simple_query(&one).await {
                     panic!("{}\n{}\n{:?}", filter.source(), sql_of(filter), error.as_db_error());
                 }
             }
