@@ -72,10 +72,10 @@ impl Default for RequestConfig {
         Self {
             max_body_bytes: 10 * 1024 * 1024,
             body_timeout: Duration::from_secs(20),
-            deadline: Duration::from_secs(60),
+            deadline: Duration::from_mins(1),
             statement_timeout: Duration::from_secs(10),
-            export_timeout: Duration::from_secs(60 * 60),
-            export_stall_timeout: Duration::from_secs(60),
+            export_timeout: Duration::from_hours(1),
+            export_stall_timeout: Duration::from_mins(1),
             max_exports: 4,
         }
     }

@@ -84,13 +84,15 @@ impl Database {
     }
 }
 
+/// A metric's name, its help, and how it is read.
+type Read = (&'static str, &'static str, fn(&Counters) -> u64);
+
 #[derive(Debug)]
 struct PoolCollector(Database);
 
 impl Collector for PoolCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let lanes = [("mux", self.0.mux.counters()), ("exclusive", self.0.exclusive.counters())];
-        type Read = (&'static str, &'static str, fn(&Counters) -> u64);
         let gauges: [Read; 4] = [
             ("velocity_pool_connections_in_use", "Connections that carry a request", |c| c.in_use as u64),
             ("velocity_pool_connections_idle", "Connections that wait for a request", |c| c.idle as u64),

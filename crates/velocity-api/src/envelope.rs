@@ -14,7 +14,7 @@ use axum::extract::{MatchedPath, Request};
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderValue, Method};
+use http::{HeaderValue, Method, Uri};
 use tower::{Layer, Service};
 use velocity_contract::problem::PROBLEM_JSON;
 
@@ -88,7 +88,7 @@ where
                 .extensions()
                 .get::<MatchedPath>()
                 .and_then(|path| endpoint(request.method().as_str(), path.as_str())),
-            path: request.uri().path().to_owned(),
+            uri: request.uri().clone(),
             is_head: request.method() == Method::HEAD,
             id: context.id.clone(),
             started,
@@ -110,7 +110,8 @@ where
 /// What is kept of a request until its response.
 struct Served {
     endpoint: Option<EndpointId>,
-    path: String,
+    /// Cheap to keep: it shares the request's bytes.
+    uri: Uri,
     is_head: bool,
     id: RequestId,
     started: Instant,
@@ -146,7 +147,7 @@ impl Envelope {
 }
 
 fn write_problem(error: &ApiError, served: &Served, response: &mut Response) {
-    let problem = error.problem().of_request(cut(&served.path), served.id.as_str());
+    let problem = error.problem().of_request(cut(served.uri.path()), served.id.as_str());
     let body = serde_json::to_vec(&problem).unwrap_or_default();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
@@ -165,9 +166,63 @@ fn log(error: &ApiError, served: &Served) {
     let causes = error.causes();
     match code.status() {
         500 => {
-            tracing::error!(request.id = id, %code, error = causes, "a request failed through a fault of ours")
+            tracing::error!(request.id = id, %code, error = causes, "a request failed through a fault of ours");
         }
         501.. => tracing::warn!(request.id = id, %code, error = causes, "a request could not be served"),
         _ => tracing::debug!(request.id = id, %code, error = causes, "a request was refused"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value as Json;
+    use tower::{ServiceExt, service_fn};
+
+    use super::*;
+
+    async fn problem(response: Response) -> Json {
+        assert_eq!(response.headers()[CONTENT_TYPE], PROBLEM_JSON);
+        serde_json::from_slice(&axum::body::to_bytes(response.into_body(), 10_000).await.unwrap()).unwrap()
+    }
+
+    fn request() -> Request {
+        Request::builder().uri("/api/a").header("x-request-id", "r-1").body(Body::empty()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_panic_becomes_a_problem_that_says_nothing_of_it() {
+        let metrics = Metrics::new(Vec::new());
+        let envelope = Envelope::new(Arc::clone(&metrics), Duration::from_secs(5));
+        let later = service_fn(|_: Request| async { panic!("secret") });
+        let at_once =
+            service_fn(|_: Request| -> std::future::Ready<Result<Response, Infallible>> { panic!("secret") });
+        let answers = [
+            envelope.layer(later).oneshot(request()).await.unwrap(),
+            envelope.layer(at_once).oneshot(request()).await.unwrap(),
+        ];
+        for answer in answers {
+            let problem = problem(answer).await;
+            assert_eq!((&problem["code"], &problem["requestId"]), (&"INTERNAL_ERROR".into(), &"r-1".into()));
+            assert!(!problem.to_string().contains("secret"), "{problem}");
+        }
+        assert_eq!(metrics.panics.get(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_handler_that_never_ends_is_given_up_at_the_deadline() {
+        let envelope = Envelope::new(Metrics::new(Vec::new()), Duration::from_secs(60));
+        let never = service_fn(|_: Request| std::future::pending::<Result<Response, Infallible>>());
+        let answer = envelope.layer(never).oneshot(request()).await.unwrap();
+        assert_eq!(
+            (answer.status().as_u16(), problem(answer).await["code"].clone()),
+            (504, "QUERY_TIMEOUT".into())
+        );
+    }
+
+    #[test]
+    fn a_path_is_cut_between_characters() {
+        assert_eq!(cut("/short"), "/short");
+        assert_eq!(cut(&"é".repeat(300)).len(), 512);
+        assert_eq!(cut(&format!("a{}", "é".repeat(300))).len(), 511);
     }
 }

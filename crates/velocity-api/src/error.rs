@@ -12,12 +12,12 @@ use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use velocity_access::AuthError;
 use velocity_contract::{Code, FieldError, Problem};
-use velocity_schema::Violations;
 use velocity_schema::input::InputError;
 use velocity_schema::schema::{Operation, StrategyRef};
+use velocity_schema::{Violation, Violations};
 use velocity_sql::query::{PlanCode, PlanError};
 use velocity_store::records::RecordError;
-use velocity_store::wire::Ran;
+use velocity_store::wire::{Ran, WireError};
 
 use crate::rate_limit::Exceeded;
 use crate::request::Malformed;
@@ -84,7 +84,7 @@ pub(crate) enum ApiError {
     Plan(#[from] PlanError),
     /// The store did not do it.
     #[error("{}", of_record(.0))]
-    Record(#[from] RecordError),
+    Record(RecordError),
     /// As many exports run as may.
     #[error("as many exports run as may run at once: try again when one has ended")]
     TooManyExports,
@@ -224,6 +224,24 @@ fn record_code(error: &RecordError) -> Code {
         RecordError::TooLarge => Code::MalformedRequest,
         RecordError::Internal { .. } => Code::InternalError,
     }
+}
+
+impl From<RecordError> for ApiError {
+    fn from(error: RecordError) -> Self {
+        if is_too_long_for_an_index(&error) {
+            let message = "a value is too long for its index: ids and values of unique, filterable or sortable fields \
+                           may have about 2,700 bytes; set `maxLength` in the schema";
+            return Self::Invalid(Violations(vec![Violation::new("", "maxLength", message)]));
+        }
+        Self::Record(error)
+    }
+}
+
+/// A B-tree entry is at most a third of a page, which no type and no constraint of a schema says by itself.
+fn is_too_long_for_an_index(error: &RecordError) -> bool {
+    let RecordError::Internal { source } = error else { return false };
+    let database = source.downcast_ref::<WireError>().and_then(WireError::database);
+    database.is_some_and(|error| error.code == "54000")
 }
 
 /// What a caller is told: what is ours alone is never in it.

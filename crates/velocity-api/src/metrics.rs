@@ -87,7 +87,7 @@ impl Metrics {
 
     /// Counts an answered request.
     pub(crate) fn count(&self, endpoint: Option<EndpointId>, status: StatusCode, took: Duration) {
-        let index = endpoint.map_or(ENDPOINTS.len(), |id| id.index());
+        let index = endpoint.map_or(ENDPOINTS.len(), EndpointId::index);
         let Some(metrics) = self.endpoints.get(index) else { return };
         let class = usize::from(status.as_u16() / 100).clamp(1, 5) - 1;
         metrics.by_class[class].inc();

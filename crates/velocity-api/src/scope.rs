@@ -44,6 +44,9 @@ pub(crate) struct Scope<N> {
     needs: PhantomData<N>,
 }
 
+/// What the database has one policy for.
+const CHANGES: [Operation; 3] = [Operation::Update, Operation::Delete, Operation::Restore];
+
 /// A caller of a schema's route.
 #[derive(Clone)]
 pub(crate) struct Caller {
@@ -81,7 +84,6 @@ impl Caller {
         if let [only] = operations {
             return self.roles_for(*only);
         }
-        const CHANGES: [Operation; 3] = [Operation::Update, Operation::Delete, Operation::Restore];
         let mut roles: Vec<String> = Vec::new();
         for operation in operations {
             roles.extend(self.roles_for(*operation)?);
@@ -156,26 +158,22 @@ impl FromRequestParts<Api> for Caller {
     /// Authentication comes before anything is said about a schema, its existence included.
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
         let path = schema_route(parts.uri.path()).map_or("", |(path, _)| path);
-        let catalog = api.catalog().load();
-        let (found, identity) = match catalog.find(path) {
-            Found::Served(schema) => {
-                let schema = Arc::clone(schema);
-                let strategy = schema.strategy().or(api.default_strategy());
-                let identity = api.authenticate(strategy, &parts.headers).await?;
-                (schema, identity)
-            }
-            Found::NotReady(reason) => {
-                api.authenticate(api.default_strategy(), &parts.headers).await?;
-                return Err(ApiError::SchemaNotReady { path: path.to_owned(), reason: Arc::clone(reason) });
-            }
-            Found::Nothing => {
-                let identity = api.authenticate(api.default_strategy(), &parts.headers).await?;
-                return Err(not_found(&catalog, path, &identity));
-            }
+        // The catalog is not held while we wait: a request keeps its schema, not every other one.
+        let found = match api.catalog().load().find(path) {
+            Found::Served(schema) => Ok(Arc::clone(schema)),
+            Found::NotReady(reason) => Err(Some(Arc::clone(reason))),
+            Found::Nothing => Err(None),
+        };
+        let strategy = found.as_ref().ok().and_then(|schema| schema.strategy()).or(api.default_strategy());
+        let identity = api.authenticate(strategy, &parts.headers).await?;
+        let schema = match found {
+            Ok(schema) => schema,
+            Err(Some(reason)) => return Err(ApiError::SchemaNotReady { path: path.to_owned(), reason }),
+            Err(None) => return Err(not_found(&api.catalog().load(), path, &identity)),
         };
         refuse_unknown(&parts.headers)?;
         let context = parts.extensions.get::<RequestContext>().cloned().ok_or(ApiError::Panicked)?;
-        Ok(Self { schema: found, identity, context })
+        Ok(Self { schema, identity, context })
     }
 }
 

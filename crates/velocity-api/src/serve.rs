@@ -89,12 +89,13 @@ fn is_clients(error: &io::Error) -> bool {
 
 fn builder(config: &ConnectionConfig) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
+    // Never `pipeline_flush`: with it hyper takes a body as fast as we make it, and an export to a slow client would
+    // pile up in memory.
     builder
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(config.header_read_timeout)
-        .max_buf_size(config.max_head_bytes)
-        .pipeline_flush(true);
+        .max_buf_size(config.max_head_bytes);
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -87,7 +87,7 @@ fn property(schema: &Schema, field: &Field, shape: Shape) -> Json {
     if field.system && shape == Shape::Record {
         set("readOnly", json!(true));
     }
-    if let (Some(default), Shape::New) = (&field.default, shape) {
+    if let (Some(default), Shape::Record | Shape::New) = (&field.default, shape) {
         let mut text = String::new();
         default.write_json(&mut text);
         set("default", serde_json::from_str(&text).unwrap_or(Json::Null));
@@ -95,6 +95,7 @@ fn property(schema: &Schema, field: &Field, shape: Shape) -> Json {
     if shape == Shape::Record {
         set("x-velocity-type", json!(field.kind.name()));
         set("x-velocity-required", json!(field.required));
+        set("x-velocity-auto-populated", json!(field.auto_populated));
         set("x-velocity-filterable", json!(field.filterable));
         set("x-velocity-sortable", json!(field.sortable));
         set("x-velocity-unique", json!(field.unique || is_id(schema, field)));

@@ -29,7 +29,8 @@ pub(crate) fn paths(schema: &Schema, allowed: &[Operation]) -> String {
                 item.insert(described.method.to_owned(), operation);
             }
             None => {
-                items.push((described.tail, [(described.method.to_owned(), operation)].into_iter().collect()))
+                items
+                    .push((described.tail, [(described.method.to_owned(), operation)].into_iter().collect()));
             }
         }
     }
@@ -64,7 +65,7 @@ pub(crate) fn components(schema: &Schema) -> String {
         (&names.new, record(schema, Shape::New)),
         (&names.patch, record(schema, Shape::Patch)),
     ];
-    parts.iter().map(|(name, schema)| format!(",{}:{schema}", json!(name))).collect()
+    parts.map(|(name, schema)| format!(",{}:{schema}", json!(name))).concat()
 }
 
 /// What comes after the last schema.

@@ -1,6 +1,7 @@
 //! What there is, for programs that ask.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -117,10 +118,11 @@ async fn visible(api: &Api, headers: &HeaderMap) -> Result<Vec<Visible>, ApiErro
     let mut visible: Vec<Visible> = Vec::new();
     for schema in catalog.served.iter() {
         let strategy = schema.strategy().or(default);
-        if !identities.contains_key(&strategy.cloned()) {
-            identities.insert(strategy.cloned(), api.identify(strategy, headers).await);
-        }
-        if let Some(Ok(identity)) = identities.get(&strategy.cloned()) {
+        let identity = match identities.entry(strategy.cloned()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => unknown.insert(api.identify(strategy, headers).await),
+        };
+        if let Ok(identity) = identity {
             let allowed = operations(schema, identity);
             if !allowed.is_empty() {
                 visible.push((Arc::clone(schema), allowed));

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -50,7 +51,7 @@ pub(crate) async fn export_records(
     session.statement_timeout = api.config().requests.export_timeout;
     let export = api.records().export(&session, &table, plan).await?;
     let writer = Writer { format, numbers, stall: api.config().requests.export_stall_timeout };
-    let chunks = first_chunk(writer.start(export, place)).await?;
+    let chunks = begin(writer.start(export, place)).await?;
     let body = Body::from_stream(stream::once(async { Ok(header) }).chain(chunks));
     Ok(answer(body, format, schema.path().object.as_str()))
 }
@@ -71,7 +72,13 @@ fn request<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Result<ListRe
     Ok(ListRequest::parse(kept)?)
 }
 
-type Chunks = mpsc::Receiver<Result<Bytes, RecordError>>;
+/// What the export hands over: chunks, then either the end or an error. A stream that stops without either was given up,
+/// and its client must not take what it has for the whole.
+enum Part {
+    Chunk(Bytes),
+    End,
+    Failed(RecordError),
+}
 
 struct Writer {
     format: ExportFormat,
@@ -82,34 +89,31 @@ struct Writer {
 
 impl Writer {
     /// Runs the export in a task of its own, which ends with its client. One chunk waits while another is written.
-    fn start(self, export: Running, place: OwnedSemaphorePermit) -> Chunks {
+    fn start(self, export: Running, place: OwnedSemaphorePermit) -> mpsc::Receiver<Part> {
         let (sender, receiver) = mpsc::channel(1);
-        let writer = Arc::new(self);
         tokio::spawn(async move {
             let _place = place;
+            let given_up = Arc::new(AtomicBool::new(false));
+            let (writer, into, gives_up) = (Arc::new(self), sender.clone(), Arc::clone(&given_up));
+            let stall = writer.stall;
             // Owned by each chunk's future: a future that borrows could not move between threads here.
-            let (of_chunks, into) = (Arc::clone(&writer), sender.clone());
             let sink = move |chunk: Chunk| {
-                let (writer, sender) = (Arc::clone(&of_chunks), into.clone());
+                let (writer, into, gives_up) = (Arc::clone(&writer), into.clone(), Arc::clone(&gives_up));
                 async move {
-                    let part = writer.encode(&chunk);
-                    let is_good = part.is_ok();
-                    writer.hand_over(&sender, part).await && is_good
+                    let part = writer.encode(&chunk).map_or_else(Part::Failed, Part::Chunk);
+                    let is_chunk = matches!(part, Part::Chunk(_));
+                    let goes_on = hand_over(&into, part, stall).await && is_chunk;
+                    gives_up.store(!goes_on, Ordering::Relaxed);
+                    goes_on
                 }
             };
-            if let Err(error) = export.run(sink).await {
-                writer.hand_over(&sender, Err(error)).await;
+            match export.run(sink).await {
+                Ok(_) if given_up.load(Ordering::Relaxed) => false,
+                Ok(_) => hand_over(&sender, Part::End, stall).await,
+                Err(error) => hand_over(&sender, Part::Failed(error), stall).await,
             }
         });
         receiver
-    }
-
-    async fn hand_over(
-        &self,
-        into: &mpsc::Sender<Result<Bytes, RecordError>>,
-        part: Result<Bytes, RecordError>,
-    ) -> bool {
-        matches!(tokio::time::timeout(self.stall, into.send(part)).await, Ok(Ok(())))
     }
 
     fn encode(&self, chunk: &Chunk) -> Result<Bytes, RecordError> {
@@ -124,22 +128,38 @@ impl Writer {
     }
 }
 
-/// Waits for the first chunk, so that what fails at once is a problem and not a broken stream.
-async fn first_chunk(
-    mut chunks: Chunks,
-) -> Result<impl futures::Stream<Item = io::Result<Bytes>> + Send + 'static, ApiError> {
-    let first = chunks.recv().await.transpose()?;
-    let rest = stream::unfold(chunks, |mut chunks| async move {
-        // An error in the middle breaks the connection off: the client sees that the body is not whole.
-        let part = chunks.recv().await?;
-        Some((part.map_err(broken_off), chunks))
-    });
-    Ok(stream::iter(first.map(Ok)).chain(rest))
+async fn hand_over(into: &mpsc::Sender<Part>, part: Part, stall: Duration) -> bool {
+    matches!(tokio::time::timeout(stall, into.send(part)).await, Ok(Ok(())))
 }
 
-fn broken_off(error: RecordError) -> io::Error {
-    tracing::warn!(error = %error, "an export was broken off");
-    io::Error::other(error)
+/// Waits for the first part, so that what fails at once is a problem and not a broken stream.
+async fn begin(
+    mut parts: mpsc::Receiver<Part>,
+) -> Result<impl futures::Stream<Item = io::Result<Bytes>> + Send + 'static, ApiError> {
+    let first = match parts.recv().await {
+        Some(Part::Failed(error)) => return Err(error.into()),
+        first => first,
+    };
+    Ok(stream::unfold((Some(first), parts), |(first, mut parts)| async move {
+        let part = match first {
+            Some(first) => first,
+            None => parts.recv().await,
+        };
+        // An error in the middle breaks the connection off: the client sees that the body is not whole.
+        let bytes = match part {
+            Some(Part::Chunk(bytes)) => Ok(bytes),
+            Some(Part::End) => return None,
+            Some(Part::Failed(error)) => Err(broken_off(error)),
+            None => Err(broken_off("the client took too long")),
+        };
+        Some((bytes, (None, parts)))
+    }))
+}
+
+fn broken_off(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    let why = why.into();
+    tracing::warn!(error = %why, "an export was broken off");
+    io::Error::other(why)
 }
 
 fn answer(body: Body, format: ExportFormat, object: &str) -> Response {

@@ -51,12 +51,11 @@ async fn authenticate_where_needed(api: &Api, uri: &Uri, headers: &HeaderMap) ->
     if !is_below("/api") && !is_below("/platform") {
         return Ok(());
     }
-    let catalog = api.catalog().load();
-    let strategy = schema_route(path).and_then(|(schema, _)| match catalog.find(schema) {
-        Found::Served(schema) => schema.strategy(),
+    let strategy = schema_route(path).and_then(|(schema, _)| match api.catalog().load().find(schema) {
+        Found::Served(schema) => schema.strategy().cloned(),
         Found::NotReady(_) | Found::Nothing => None,
     });
-    api.authenticate(strategy.or(api.default_strategy()), headers).await?;
+    api.authenticate(strategy.as_ref().or(api.default_strategy()), headers).await?;
     Ok(())
 }
 

@@ -46,7 +46,7 @@ pub(crate) async fn replace_record(
     replacement.expected_version = match &tags {
         // There must be a record: the one that is there now.
         Some(Tags::Any) if replacement.expected_version.is_none() => {
-            Some(writing.current_version(&id).await?)
+            Some(writing.version_if_there(&id).await?)
         }
         tags => writing.expected_version(&id, tags.as_ref(), replacement.expected_version).await?,
     };

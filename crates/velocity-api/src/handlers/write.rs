@@ -22,6 +22,8 @@ use crate::scope::Caller;
 use crate::state::Api;
 
 const JSON: &str = "application/json";
+/// Versions count from 1.
+const NO_VERSION: i64 = -1;
 
 /// A write that is allowed, on its way to the store.
 pub(crate) struct Writing {
@@ -80,8 +82,10 @@ impl Writing {
         }
     }
 
-    /// The version that the record must have: of `If-Match`, or of `version` in the body. Where the header names several
-    /// tags, or none that a version has, the record is read to see what it is at.
+    /// The version that the record must have: of `If-Match`, or of `version` in the body.
+    ///
+    /// What no version of the record can meet is left to the store to refuse, so that a retry with an idempotency key
+    /// gets its first answer, whatever the record is at by now.
     pub(crate) async fn expected_version(
         &self,
         id: &Value,
@@ -90,14 +94,13 @@ impl Writing {
     ) -> Result<Option<i64>, ApiError> {
         let Some(versions) = if_match.and_then(Tags::versions) else { return Ok(in_body) };
         let expected = match versions[..] {
+            [] => NO_VERSION,
             [only] => only,
-            _ => {
-                let current = self.current_version(id).await?;
-                if !versions.contains(&current) {
-                    return Err(RecordError::VersionConflict { current }.into());
-                }
-                current
-            }
+            _ => self
+                .current_version(id)
+                .await?
+                .filter(|current| versions.contains(current))
+                .unwrap_or(NO_VERSION),
         };
         match in_body {
             Some(other) if other != expected => Err(Malformed::new(
@@ -108,9 +111,17 @@ impl Writing {
         }
     }
 
-    /// The version that the record is at.
-    pub(crate) async fn current_version(&self, id: &Value) -> Result<i64, ApiError> {
-        Ok(self.api.records().read(&self.session, &self.table, id).await?.version()?)
+    /// Any version, if the record is there at all: `If-Match: *` on a write that would otherwise create.
+    pub(crate) async fn version_if_there(&self, id: &Value) -> Result<i64, ApiError> {
+        Ok(self.current_version(id).await?.unwrap_or(NO_VERSION))
+    }
+
+    async fn current_version(&self, id: &Value) -> Result<Option<i64>, ApiError> {
+        match self.api.records().read(&self.session, &self.table, id).await {
+            Ok(record) => Ok(Some(record.version()?)),
+            Err(RecordError::NotFound) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The answer to a write of one record: the record, its tag, and where it is if it is new.

@@ -65,7 +65,9 @@ impl SchemaIndex {
     pub(crate) fn end_list(&mut self) {
         let gone: Vec<ObjectKey> =
             self.objects.iter().filter(|(_, e)| !e.seen).map(|(key, _)| key.clone()).collect();
-        gone.iter().for_each(|key| self.delete(key));
+        for key in gone {
+            self.delete(&key);
+        }
     }
 
     /// Takes note of an object. Gives the spec that has to be loaded before it can be served as provisioned.
@@ -78,7 +80,9 @@ impl SchemaIndex {
         let path = entry.path.clone();
         self.objects.insert(key.clone(), entry);
         if claimed_before != path {
-            claimed_before.iter().for_each(|old| self.release(old, &key));
+            if let Some(old) = claimed_before {
+                self.release(&old, &key);
+            }
         }
         if let Some(path) = path {
             self.claims.entry(path.to_string()).or_default().insert(key);

@@ -37,7 +37,7 @@ fn ranges(headers: &HeaderMap) -> Result<Vec<Range<'_>>, Malformed> {
     let mut found = Vec::new();
     for line in headers.get_all(ACCEPT) {
         let text = line.to_str().map_err(|_| Malformed::new("the header Accept must be ASCII"))?;
-        for element in text.split(',') {
+        for element in text.split(',').filter(|element| !element.trim().is_empty()) {
             let mut parts = element.split(';').map(str::trim);
             let media = parts.next().unwrap_or_default();
             let parameters =

@@ -9,8 +9,11 @@ use super::Malformed;
 /// Most parameters of one request.
 const MAX_PARAMETERS: usize = 200;
 
-/// The parameters in their order, decoded.
-pub(crate) fn pairs(query: Option<&str>) -> Result<Vec<(Cow<'_, str>, Cow<'_, str>)>, Malformed> {
+/// A parameter's name and value, decoded.
+pub(crate) type Pair<'q> = (Cow<'q, str>, Cow<'q, str>);
+
+/// The parameters in their order.
+pub(crate) fn pairs(query: Option<&str>) -> Result<Vec<Pair<'_>>, Malformed> {
     let mut found = Vec::new();
     for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
         if found.len() == MAX_PARAMETERS {

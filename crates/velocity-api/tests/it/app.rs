@@ -157,7 +157,7 @@ impl App {
             metrics,
             schema,
             key,
-            client: reqwest::Client::builder().timeout(Duration::from_secs(60)).build().unwrap(),
+            client: reqwest::Client::builder().timeout(Duration::from_mins(1)).build().unwrap(),
             shutdown: Some(shutdown),
             served: Some(served),
         }
@@ -175,7 +175,7 @@ impl App {
     pub(crate) fn token(&self, actor: &str, roles: &[&str], attributes: &Value) -> String {
         let roles: Vec<String> = roles.iter().map(ToString::to_string).collect();
         let attributes: Map<String, Value> = attributes.as_object().cloned().unwrap_or_default();
-        self.key.mint(actor, &roles, &attributes, jiff::Timestamp::now(), Duration::from_secs(3600)).unwrap()
+        self.key.mint(actor, &roles, &attributes, jiff::Timestamp::now(), Duration::from_hours(1)).unwrap()
     }
 
     /// A client with these roles.
