@@ -62,6 +62,7 @@ enum Scope {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "named as in the manifest")]
 struct Names {
     plural: String,
     singular: Option<String>,

@@ -99,6 +99,15 @@ impl FieldError {
         Self::new(Fault::NotSupported, path, value, detail)
     }
 
+    /// The same violation, seen from the parent of `field`.
+    pub(crate) fn below(mut self, field: &str) -> Self {
+        if self.path != "<nil>" {
+            let separator = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
+            self.path = format!("{field}{separator}{}", self.path);
+        }
+        self
+    }
+
     fn body(&self) -> String {
         let mut text = self.fault.words().to_owned();
         if let Some(value) = self.value.as_ref().filter(|_| self.fault.shows_value()) {

@@ -27,6 +27,7 @@ pub(crate) enum Behaviour {
 
 /// One resource of one group, in all its served versions.
 #[derive(Debug)]
+#[expect(clippy::struct_field_names, reason = "named as in Kubernetes")]
 pub(crate) struct Kind {
     pub(crate) group: String,
     pub(crate) plural: String,

@@ -1,5 +1,7 @@
 //! The file that points kubectl here.
 
+use std::fmt::Write as _;
+
 use serde_json::json;
 
 /// The user name in the server's URL; only the password counts.
@@ -30,7 +32,8 @@ fn with_password(url: &str, token: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             password.push(char::from(byte));
         } else {
-            password.push_str(&format!("%{byte:02X}"));
+            // Writing to a string cannot fail.
+            let _ = write!(password, "%{byte:02X}");
         }
     }
     format!("{scheme}://{USER}:{password}@{rest}")

@@ -50,10 +50,11 @@ fn name_faults(name: &str, rule: NameRule) -> Vec<String> {
     };
     let mut faults = Vec::new();
     if name.len() > limit {
-        faults.push(format!("must be no more than {limit} bytes"));
+        faults.push(format!("must be no more than {limit} characters"));
     }
     if !pattern.is_match(name) {
-        faults.push(words.to_owned());
+        let is_dotted = rule == NameRule::Label && SUBDOMAIN.is_match(name);
+        faults.push(if is_dotted { "must not contain dots".to_owned() } else { words.to_owned() });
     }
     faults
 }
@@ -91,9 +92,16 @@ fn qualified_name_faults(name: &str) -> Vec<String> {
     faults
 }
 
-/// Violations in the metadata of a new object.
-pub(crate) fn check_new(metadata: &Value, rule: NameRule) -> Vec<FieldError> {
+/// Violations in the metadata of an object, seen by itself.
+pub(crate) fn check(metadata: &Value, rule: NameRule) -> Vec<FieldError> {
     let mut errors = Vec::new();
+    if let Some(prefix) = metadata["generateName"].as_str().filter(|prefix| !prefix.is_empty()) {
+        // A dash at the end is in the middle once the suffix is there.
+        let masked = prefix.strip_suffix('-').map_or_else(|| prefix.to_owned(), |start| format!("{start}a"));
+        for fault in name_faults(&masked, rule) {
+            errors.push(FieldError::invalid("metadata.generateName", json!(prefix), fault));
+        }
+    }
     let name = metadata["name"].as_str().unwrap_or_default();
     if name.is_empty() {
         errors.push(FieldError::required("metadata.name", "name or generateName is required"));
@@ -141,6 +149,26 @@ pub(crate) fn check_changed(new: &Value, old: &Value) -> Vec<FieldError> {
     }
     errors.extend(check_common(new));
     errors
+}
+
+/// Warnings about finalizers that were added and are not named after a domain.
+pub(crate) fn finalizer_warnings(new: &Value, old: Option<&Value>) -> Vec<String> {
+    let before = old.map(|old| texts(&old["finalizers"])).unwrap_or_default();
+    let mut added: Vec<&str> =
+        texts(&new["finalizers"]).into_iter().filter(|name| !before.contains(name)).collect();
+    added.sort_unstable();
+    added
+        .into_iter()
+        .filter(|name| !name.contains('/') && !["orphan", "foregroundDeletion", "kubernetes"].contains(name))
+        .map(|name| {
+            let how = if name.contains('.') { " including a path (/)" } else { "" };
+            format!(
+                "metadata.finalizers: {}: prefer a domain-qualified finalizer name{how} to avoid accidental conflicts \
+                 with other finalizer writers",
+                json!(name)
+            )
+        })
+        .collect()
 }
 
 fn texts(list: &Value) -> Vec<&str> {
@@ -218,13 +246,13 @@ mod tests {
 
     #[test]
     fn a_name_must_be_a_dns_name() {
-        let found = messages(&check_new(&json!({"name": "Not_ok"}), NameRule::Subdomain));
+        let found = messages(&check(&json!({"name": "Not_ok"}), NameRule::Subdomain));
         assert_eq!(found.len(), 1);
         assert!(
             found[0].starts_with("metadata.name: Invalid value: \"Not_ok\": a lowercase RFC 1123 subdomain")
         );
-        assert!(check_new(&json!({"name": "a.b"}), NameRule::Subdomain).is_empty());
-        assert_eq!(check_new(&json!({"name": "a.b"}), NameRule::Label).len(), 1);
+        assert!(check(&json!({"name": "a.b"}), NameRule::Subdomain).is_empty());
+        assert_eq!(check(&json!({"name": "a.b"}), NameRule::Label).len(), 1);
     }
 
     #[test]
@@ -246,7 +274,7 @@ mod tests {
         let metadata =
             json!({"name": "a", "labels": {"a b": "c", "ok": "-x"}, "ownerReferences": [{"kind": "K"}]});
         let paths: Vec<String> =
-            check_new(&metadata, NameRule::Subdomain).into_iter().map(|error| error.path).collect();
+            check(&metadata, NameRule::Subdomain).into_iter().map(|error| error.path).collect();
         assert_eq!(
             paths,
             [

@@ -185,7 +185,7 @@ fn responses(schema: &str) -> Value {
     json!({ "200": { "description": "OK", "content": { "application/json": { "schema": reference(schema) } } } })
 }
 
-fn operation(endpoint: &Endpoint, action: &str, answer: &str, query: Value) -> Value {
+fn operation(endpoint: &Endpoint, action: &str, answer: &str, query: &Value) -> Value {
     json!({
         "operationId": format!("{action}{}{}", endpoint.kind.kind, endpoint.version().name),
         "x-kubernetes-action": action,
@@ -208,7 +208,7 @@ fn add_paths(paths: &mut Value, endpoint: &Endpoint, name: &str) {
     let root = place(&endpoint.kind.group, &endpoint.version().name);
     let plural = &endpoint.kind.plural;
     let base = if endpoint.kind.namespaced {
-        let all = operation(endpoint, "list", &format!("{name}List"), list_parameters());
+        let all = operation(endpoint, "list", &format!("{name}List"), &list_parameters());
         paths[format!("/{root}/{plural}")] = json!({ "get": all });
         format!("/{root}/namespaces/{{namespace}}/{plural}")
     } else {
@@ -230,35 +230,35 @@ fn add_paths(paths: &mut Value, endpoint: &Endpoint, name: &str) {
 fn collection(endpoint: &Endpoint, name: &str, of_path: &[Value]) -> Value {
     let mut path = json!({
         "parameters": of_path,
-        "get": operation(endpoint, "list", &format!("{name}List"), list_parameters()),
+        "get": operation(endpoint, "list", &format!("{name}List"), &list_parameters()),
     });
     if !endpoint.is_read_only() {
-        let create = operation(endpoint, "post", name, write_parameters(false));
+        let create = operation(endpoint, "post", name, &write_parameters(false));
         path["post"] = with_body(create, &["application/json", "application/yaml"], name);
-        path["delete"] = operation(endpoint, "deletecollection", STATUS, list_parameters());
+        path["delete"] = operation(endpoint, "deletecollection", STATUS, &list_parameters());
     }
     path
 }
 
 fn single(endpoint: &Endpoint, name: &str, of_path: &[Value], whole: bool) -> Value {
-    let mut path = json!({ "parameters": of_path, "get": operation(endpoint, "get", name, json!([])) });
+    let mut path = json!({ "parameters": of_path, "get": operation(endpoint, "get", name, &json!([])) });
     if endpoint.is_read_only() {
         return path;
     }
-    let put = operation(endpoint, "put", name, write_parameters(false));
+    let put = operation(endpoint, "put", name, &write_parameters(false));
     path["put"] = with_body(put, &["application/json", "application/yaml"], name);
     let mut media =
         vec!["application/apply-patch+yaml", "application/json-patch+json", "application/merge-patch+json"];
     if endpoint.kind.behaviour != Behaviour::Custom {
         media.push("application/strategic-merge-patch+json");
     }
-    path["patch"] = with_body(operation(endpoint, "patch", name, write_parameters(true)), &media, name);
+    path["patch"] = with_body(operation(endpoint, "patch", name, &write_parameters(true)), &media, name);
     if whole {
         let delete = operation(
             endpoint,
             "delete",
             STATUS,
-            parameters(&[
+            &parameters(&[
                 ("dryRun", "string"),
                 ("gracePeriodSeconds", "integer"),
                 ("propagationPolicy", "string"),

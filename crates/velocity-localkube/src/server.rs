@@ -102,6 +102,7 @@ impl LocalKube {
     }
 
     /// [`LocalKube::open`] with other bounds.
+    #[expect(clippy::needless_pass_by_value, reason = "callers have no use for the manifests afterwards")]
     pub fn open_with(path: &Path, crds: Vec<Value>, options: Options) -> Result<Self, OpenError> {
         let mut registry = Registry::default();
         let broken = |name: &str, source: CrdError| OpenError::Definition {

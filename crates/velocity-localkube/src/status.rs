@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 
 use crate::field_error::FieldError;
 
+/// Marks an answer that is no `Status`.
+const PLAIN: &str = "plain text";
+
 /// An API error: becomes the response's status code and `Status` body.
 #[derive(Debug, Clone)]
 pub(crate) struct ApiError {
@@ -40,6 +43,10 @@ impl ApiError {
         self
     }
 
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     pub(crate) fn reason(&self) -> &'static str {
         self.reason
     }
@@ -67,6 +74,11 @@ impl ApiError {
             format!("{} \"{name}\" not found", qualified(group, plural)),
         )
         .with_details(details(group, plural, name))
+    }
+
+    /// A path that no handler serves; the real server answers it in plain text.
+    pub(crate) fn no_page() -> Self {
+        Self::new(StatusCode::NOT_FOUND, PLAIN, "404 page not found\n")
     }
 
     pub(crate) fn unknown_path() -> Self {
@@ -102,7 +114,7 @@ impl ApiError {
     }
 
     /// A server-side apply that met other managers: `causes` are `{reason, message, field}`.
-    pub(crate) fn apply_conflict(message: String, causes: Vec<Value>) -> Self {
+    pub(crate) fn apply_conflict(message: String, causes: &[Value]) -> Self {
         Self::new(StatusCode::CONFLICT, "Conflict", message).with_details(json!({ "causes": causes }))
     }
 
@@ -155,6 +167,16 @@ impl ApiError {
         error
     }
 
+    /// A verb that a custom resource's subresource does not have.
+    pub(crate) fn not_supported(group: &str, plural: &str, action: &str) -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "MethodNotAllowed",
+            format!("{action} is not supported on resources of kind \"{}\"", qualified(group, plural)),
+        )
+        .with_details(details(group, plural, ""))
+    }
+
     pub(crate) fn method_not_allowed() -> Self {
         Self::new(
             StatusCode::METHOD_NOT_ALLOWED,
@@ -185,7 +207,7 @@ impl ApiError {
         Self::new(
             StatusCode::GATEWAY_TIMEOUT,
             "Timeout",
-            format!("Too large resource version: {asked}, current: {current}"),
+            format!("Timeout: Too large resource version: {asked}, current: {current}"),
         )
         .with_details(json!({
             "causes": [{ "reason": "ResourceVersionTooLarge", "message": "Too large resource version" }],
@@ -198,6 +220,15 @@ impl ApiError {
             StatusCode::NOT_ACCEPTABLE,
             "NotAcceptable",
             format!("only the following media types are accepted: {accepted}"),
+        )
+    }
+
+    /// A single object's form asked of a list.
+    pub(crate) fn list_is_no_object() -> Self {
+        Self::new(
+            StatusCode::NOT_ACCEPTABLE,
+            "NotAcceptable",
+            "you requested PartialObjectMetadata, but the requested object is a list (*unstructured.UnstructuredList)",
         )
     }
 
@@ -225,16 +256,14 @@ impl ApiError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "", message)
     }
 
-    /// A patch that cannot be applied to the object.
-    pub(crate) fn unpatchable(cause: impl std::fmt::Display) -> Self {
+    /// A patch that cannot be applied to the object. The real server does not say why, either.
+    pub(crate) fn unpatchable() -> Self {
         Self::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "Invalid",
             "the server rejected our request due to an error in our request",
         )
-        .with_details(
-            json!({ "causes": [{ "reason": "UnexpectedServerResponse", "message": cause.to_string() }] }),
-        )
+        .with_details(json!({}))
     }
 
     pub(crate) fn internal(cause: impl std::fmt::Display) -> Self {
@@ -269,6 +298,9 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        if self.reason == PLAIN {
+            return (self.code, self.message).into_response();
+        }
         let mut response = (
             self.code,
             [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))],

@@ -77,23 +77,31 @@ fn merge_object(
             }
             Value::Array(items) if known.is_some_and(|schema| schema.merge_list) => {
                 let target = object.entry(name.clone()).or_insert_with(|| Value::Array(Vec::new()));
+                let before = target.as_array().cloned().unwrap_or_default();
                 merge_list(known, target, items)?;
+                let order = patch.get(&format!("{ELEMENT_ORDER}{name}")).and_then(Value::as_array);
+                arrange(target, &before, order.unwrap_or(items), merge_key(known));
             }
             other => {
                 object.insert(name.clone(), other.clone());
             }
         }
     }
-    for (name, order) in
-        patch.iter().filter_map(|(name, order)| Some((name.strip_prefix(ELEMENT_ORDER)?, order)))
-    {
-        let key =
-            schema.and_then(|schema| schema.member(name)).and_then(|schema| schema.merge_key.as_deref());
-        if let (Some(Value::Array(list)), Some(order)) = (object.get_mut(name), order.as_array()) {
-            sort_like(list, order, key);
+    for (name, order) in patch {
+        let Some(field) = name.strip_prefix(ELEMENT_ORDER).filter(|field| !patch.contains_key(*field)) else {
+            continue;
+        };
+        let key = merge_key(schema.and_then(|schema| schema.member(field)));
+        if let (Some(target @ Value::Array(_)), Some(order)) = (object.get_mut(field), order.as_array()) {
+            let before = target.as_array().cloned().unwrap_or_default();
+            arrange(target, &before, order, key);
         }
     }
     Ok(())
+}
+
+fn merge_key(schema: Option<&Schema>) -> Option<&str> {
+    schema.and_then(|schema| schema.merge_key.as_deref())
 }
 
 fn merge_list(schema: Option<&Schema>, target: &mut Value, items: &[Value]) -> Result<(), PatchError> {
@@ -140,18 +148,29 @@ fn merge_list(schema: Option<&Schema>, target: &mut Value, items: &[Value]) -> R
     Ok(())
 }
 
-/// Items named in `order` in that order; others keep their place relative to each other, behind.
-fn sort_like(list: &mut [Value], order: &[Value], key: Option<&str>) {
-    let rank = |item: &Value| {
-        order
-            .iter()
-            .position(|wanted| match key {
-                Some(key) => wanted.get(key) == item.get(key),
-                None => wanted == item,
-            })
-            .unwrap_or(usize::MAX)
+/// Puts the items that `order` names in that order and lays the others between them as they were `before`.
+fn arrange(target: &mut Value, before: &[Value], order: &[Value], key: Option<&str>) {
+    let Some(list) = target.as_array_mut() else { return };
+    let same = |a: &Value, b: &Value| match key {
+        Some(key) => a.get(key) == b.get(key),
+        None => a == b,
     };
-    list.sort_by_key(rank);
+    let place = |item: &Value| before.iter().position(|one| same(one, item));
+    let named: Vec<Value> =
+        order.iter().filter_map(|wanted| list.iter().find(|item| same(item, wanted)).cloned()).collect();
+    let others: Vec<Value> =
+        list.iter().filter(|item| order.iter().all(|wanted| !same(item, wanted))).cloned().collect();
+    let (mut left, mut right) = (others.into_iter().peekable(), named.into_iter().peekable());
+    list.clear();
+    loop {
+        let take_left = match (left.peek(), right.peek()) {
+            (None, None) => return,
+            (Some(_), None) => true,
+            (None, Some(_)) => false,
+            (Some(a), Some(b)) => matches!((place(a), place(b)), (Some(a), Some(b)) if a < b),
+        };
+        list.extend(if take_left { left.next() } else { right.next() });
+    }
 }
 
 #[cfg(test)]
@@ -186,7 +205,7 @@ mod tests {
         });
         assert_eq!(
             patched(value, &patch).unwrap(),
-            json!({"names": ["a", "b"], "atomic": ["y"], "conditions": [{"type": "A", "s": 2}, {"type": "C"}]})
+            json!({"names": ["b", "a"], "atomic": ["y"], "conditions": [{"type": "A", "s": 2}, {"type": "C"}]})
         );
     }
 

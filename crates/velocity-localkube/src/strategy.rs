@@ -27,12 +27,24 @@ impl Behaviour {
         self == Self::Custom
     }
 
-    /// Fills in what the kind's own rules give a new or changed object.
-    pub(crate) fn complete(self, object: &mut Value) {
+    /// What decoding an object of the kind fills in; it belongs to who sent the object.
+    pub(crate) fn fill_defaults(self, object: &mut Value) {
         match self {
             Self::Secret => complete_secret(object),
-            Self::Namespace => complete_namespace(object),
+            Self::Namespace => {
+                let name = object["metadata"]["name"].clone();
+                if name.is_string() {
+                    object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name;
+                }
+            }
             _ => {}
+        }
+    }
+
+    /// What the server adds to a new or changed object.
+    pub(crate) fn complete(self, object: &mut Value) {
+        if self == Self::Namespace {
+            complete_namespace(object);
         }
     }
 
@@ -62,10 +74,6 @@ fn complete_secret(object: &mut Value) {
 }
 
 fn complete_namespace(object: &mut Value) {
-    let name = object["metadata"]["name"].clone();
-    if name.is_string() {
-        object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name;
-    }
     if object["spec"]["finalizers"].is_null() && object["metadata"]["deletionTimestamp"].is_null() {
         object["spec"]["finalizers"] = json!(["kubernetes"]);
     }

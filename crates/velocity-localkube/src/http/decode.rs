@@ -35,10 +35,7 @@ pub(crate) fn decode(body: &[u8], yaml: bool) -> Result<Decoded, ApiError> {
         match parsed {
             Ok(value) => return Ok(Decoded { value, duplicates }),
             Err(error) if !yaml => {
-                return Err(ApiError::bad_request(format!(
-                    "the object provided is unrecognized (must be of type JSON): couldn't get version/kind; json \
-                     parse error: {error}"
-                )));
+                return Err(ApiError::bad_request(json_error(&error)));
             }
             Err(_) => duplicates.clear(),
         }
@@ -46,6 +43,11 @@ pub(crate) fn decode(body: &[u8], yaml: bool) -> Result<Decoded, ApiError> {
     let value = serde_saphyr::from_slice(body)
         .map_err(|error| ApiError::bad_request(format!("error decoding YAML: {error}")))?;
     Ok(Decoded { value, duplicates })
+}
+
+/// A parse error, in Go's words for the most common one.
+fn json_error(error: &serde_json::Error) -> String {
+    if error.is_eof() { "unexpected end of JSON input".to_owned() } else { error.to_string() }
 }
 
 /// Builds a value and notes repeated members; the last one counts, as in Go.

@@ -1,13 +1,16 @@
 //! What is served: versions, groups, resources, the OpenAPI documents.
 
 use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use http::{HeaderValue, StatusCode, header, request::Parts};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::negotiate::{DiscoveryForm, discovery_form};
 use super::path::Target;
 use super::respond::json_document;
-use crate::kind::{Endpoint, Registry, api_version};
+use crate::kind::{Behaviour, Endpoint, Registry, api_version};
 use crate::openapi;
 use crate::server::Core;
 use crate::status::ApiError;
@@ -16,6 +19,8 @@ use crate::status::ApiError;
 const MINOR: &str = "36";
 
 const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+const CUSTOM_VERBS: [&str; 8] =
+    ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
 const READ_VERBS: [&str; 2] = ["get", "list"];
 const STATUS_VERBS: [&str; 3] = ["get", "patch", "update"];
 
@@ -29,7 +34,7 @@ pub(super) fn answer(core: &Core, target: &Target, parts: &Parts) -> Result<Resp
         Target::Group(name) => {
             let groups = registry.groups();
             let versions =
-                groups.get(name.as_str()).filter(|_| !name.is_empty()).ok_or_else(ApiError::unknown_path)?;
+                groups.get(name.as_str()).filter(|_| !name.is_empty()).ok_or_else(ApiError::no_page)?;
             let mut group = group(name, versions);
             group["kind"] = json!("APIGroup");
             group["apiVersion"] = json!("v1");
@@ -124,7 +129,19 @@ fn versions_or_groups(registry: &Registry, parts: &Parts, core: bool) -> Result<
 }
 
 fn verbs(endpoint: &Endpoint) -> &'static [&'static str] {
-    if endpoint.is_read_only() { &READ_VERBS } else { &VERBS }
+    match endpoint.kind.behaviour {
+        Behaviour::Definition => &READ_VERBS,
+        Behaviour::Custom => &CUSTOM_VERBS,
+        _ => &VERBS,
+    }
+}
+
+/// Tells clients when objects move to another stored version.
+fn storage_hash(endpoint: &Endpoint) -> String {
+    let kind = &endpoint.kind;
+    let version = kind.stored_as.rsplit('/').next().unwrap_or_default();
+    let digest = Sha256::digest(format!("{}/{version}/{}", kind.group, kind.kind));
+    STANDARD.encode(&digest[..8])
 }
 
 fn resources(registry: &Registry, group: &str, version: &str) -> Result<Value, ApiError> {
@@ -133,7 +150,7 @@ fn resources(registry: &Registry, group: &str, version: &str) -> Result<Value, A
         let kind = &endpoint.kind;
         let mut entry = json!({
             "name": kind.plural, "singularName": kind.singular, "namespaced": kind.namespaced, "kind": kind.kind,
-            "verbs": verbs(endpoint),
+            "verbs": verbs(endpoint), "storageVersionHash": storage_hash(endpoint),
         });
         if !kind.short_names.is_empty() {
             entry["shortNames"] = json!(kind.short_names);
@@ -150,7 +167,7 @@ fn resources(registry: &Registry, group: &str, version: &str) -> Result<Value, A
         }
     }
     if resources.is_empty() {
-        return Err(ApiError::unknown_path());
+        return Err(ApiError::no_page());
     }
     Ok(json!({
         "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": api_version(group, version),

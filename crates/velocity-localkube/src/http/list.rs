@@ -41,7 +41,11 @@ impl Continue {
     }
 
     fn decode(token: &str) -> Result<(i64, (String, String)), ApiError> {
-        let invalid = || ApiError::bad_request("continue key is not valid: it was not made by this server");
+        let invalid = || {
+            ApiError::bad_request(
+                "invalid continue token: continue key is not valid: it was not made by this server",
+            )
+        };
         let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| invalid())?;
         let token: Self = serde_json::from_slice(&bytes).map_err(|_| invalid())?;
         let (namespace, name) = token.start.split_once('/').ok_or_else(invalid)?;
@@ -55,7 +59,7 @@ pub(super) fn list(call: &Call) -> Result<Response, ApiError> {
     let page = page(call)?;
     let matching: Vec<Arc<Object>> =
         page.objects.into_iter().filter(|object| selector.matches(&object.value)).collect();
-    let mut metadata = json!({ "resourceVersion": page.revision.to_string() });
+    let mut metadata = respond::list_metadata(&call.endpoint, page.revision);
     let shown = if options.limit == 0 { matching.len() } else { matching.len().min(options.limit) };
     if shown < matching.len() {
         let last = &matching[shown - 1].value["metadata"];
@@ -80,18 +84,7 @@ fn page(call: &Call) -> Result<Page, ApiError> {
         return continued(call, table, namespace);
     }
     let wanted = options.resource_version.unwrap_or(0);
-    if options.resource_version.is_none() && options.resource_version_match.is_some() {
-        return Err(ApiError::bad_request(
-            "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided",
-        ));
-    }
     let exact = match options.resource_version_match {
-        Some(Match::Exact) if wanted == 0 => {
-            return Err(ApiError::bad_request(
-                "resourceVersionMatch: Forbidden: resourceVersionMatch \"exact\" is forbidden for resourceVersion \
-                 \"0\"",
-            ));
-        }
         Some(Match::Exact) => true,
         Some(Match::NotOlderThan) => false,
         None => options.limit > 0 && wanted > 0,

@@ -20,7 +20,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode, header, request::Parts};
 use tokio::sync::watch as signal;
 
-use crate::kind::Endpoint;
+use crate::kind::{Behaviour, Endpoint};
 use crate::server::Core;
 use crate::status::ApiError;
 use crate::store::Key;
@@ -84,11 +84,17 @@ async fn route(
     let (parts, body) = request.into_parts();
     let target = Target::parse(parts.uri.path())?;
     if let Target::Resource { group, version, namespace, plural, name, subresource } = target {
-        let endpoint =
-            core.registry.find(&group, &version, &plural).ok_or_else(ApiError::unknown_path)?.clone();
-        path::check(&endpoint, namespace.as_deref(), name.as_deref(), subresource.as_deref())?;
+        let no_route = || if group.is_empty() { ApiError::unknown_path() } else { ApiError::no_page() };
+        let endpoint = core.registry.find(&group, &version, &plural).ok_or_else(no_route)?.clone();
+        if name.is_none()
+            && matches!(parts.method, Method::PUT | Method::PATCH)
+            && endpoint.kind.behaviour == Behaviour::Custom
+        {
+            return Err(ApiError::bad_request("name must be provided"));
+        }
         let verb = Verb::of(&parts.method, name.is_some())?;
-        let options = Options::parse(&parts.uri)?;
+        path::check(&endpoint, verb, namespace.as_deref(), name.as_deref(), subresource.as_deref())?;
+        let options = Options::parse(&parts.uri, verb.options_kind())?;
         let body =
             axum::body::to_bytes(body, BODY_LIMIT).await.map_err(|_| ApiError::too_large(BODY_LIMIT))?;
         let call = Call { core, endpoint, namespace, name, subresource, options, parts, body, closing };

@@ -11,6 +11,7 @@ pub(crate) enum Form {
     Yaml,
     Table,
     PartialMetadata,
+    PartialMetadataList,
 }
 
 /// The forms of `/api` and `/apis`.
@@ -53,19 +54,18 @@ fn accepted(headers: &HeaderMap) -> &str {
 /// The first accepted form that we have.
 pub(crate) fn form(headers: &HeaderMap) -> Result<Form, ApiError> {
     for media in accepted(headers).split(',').map(Media::parse) {
+        let is_known =
+            media.get("g") == Some("meta.k8s.io") && matches!(media.get("v"), Some("v1" | "v1beta1"));
         match (media.is_json(), media.get("as")) {
             (true, None) => return Ok(Form::Json),
-            (true, Some("Table")) if media.get("g") == Some("meta.k8s.io") => return Ok(Form::Table),
-            (true, Some("PartialObjectMetadata" | "PartialObjectMetadataList"))
-                if media.get("g") == Some("meta.k8s.io") =>
-            {
-                return Ok(Form::PartialMetadata);
-            }
+            (true, Some("Table")) if is_known => return Ok(Form::Table),
+            (true, Some("PartialObjectMetadata")) if is_known => return Ok(Form::PartialMetadata),
+            (true, Some("PartialObjectMetadataList")) if is_known => return Ok(Form::PartialMetadataList),
             (false, None) if media.kind == "application/yaml" => return Ok(Form::Yaml),
             _ => {}
         }
     }
-    Err(ApiError::not_acceptable("application/json, application/yaml"))
+    Err(ApiError::not_acceptable("application/json, application/yaml, application/vnd.kubernetes.protobuf"))
 }
 
 pub(crate) fn discovery_form(headers: &HeaderMap) -> Result<DiscoveryForm, ApiError> {
@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(of("application/vnd.kubernetes.protobuf,application/json").unwrap(), Form::Json);
         assert_eq!(
             of("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1").unwrap(),
-            Form::PartialMetadata
+            Form::PartialMetadataList
         );
         assert_eq!(form(&HeaderMap::new()).unwrap(), Form::Json);
         assert_eq!(of("application/vnd.kubernetes.protobuf").unwrap_err().reason(), "NotAcceptable");

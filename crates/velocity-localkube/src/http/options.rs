@@ -2,7 +2,9 @@
 
 use axum::extract::Query;
 use http::Uri;
+use serde_json::{Value, json};
 
+use crate::field_error::FieldError;
 use crate::status::ApiError;
 use crate::table::RowObject;
 
@@ -44,31 +46,38 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    pub(crate) fn parse(uri: &Uri) -> Result<Self, ApiError> {
+    /// Reads the query; `kind` is what a violation is a violation of (`CreateOptions`).
+    pub(crate) fn parse(uri: &Uri, kind: &str) -> Result<Self, ApiError> {
         let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri)
             .map_err(|error| ApiError::bad_request(error.to_string()))?;
         let mut options = Self::default();
+        let mut errors = Vec::new();
         for (name, value) in pairs {
-            options.set(&name, value)?;
+            options.set(&name, value, &mut errors)?;
         }
-        Ok(options)
+        if kind == "ListOptions" {
+            options.check_list(&mut errors);
+        }
+        if errors.is_empty() { Ok(options) } else { Err(ApiError::invalid("meta.k8s.io", kind, "", &errors)) }
     }
 
-    fn set(&mut self, name: &str, value: String) -> Result<(), ApiError> {
+    fn set(&mut self, name: &str, value: String, errors: &mut Vec<FieldError>) -> Result<(), ApiError> {
         match name {
             "watch" => self.watch = truth(&value),
             "labelSelector" => self.label_selector = value,
             "fieldSelector" => self.field_selector = value,
             "resourceVersion" => self.resource_version = revision(&value)?,
-            "resourceVersionMatch" => self.resource_version_match = parse_match(&value)?,
-            "limit" => self.limit = count("limit", &value)?.unwrap_or(0),
+            "resourceVersionMatch" => self.resource_version_match = parse_match(&value, errors),
+            "limit" => self.limit = usize::try_from(integer(&value)?.unwrap_or(0)).unwrap_or(0),
             "continue" => self.continue_token = value,
-            "timeoutSeconds" => self.timeout_seconds = count("timeoutSeconds", &value)?,
+            "timeoutSeconds" => {
+                self.timeout_seconds = integer(&value)?.and_then(|seconds| u64::try_from(seconds).ok());
+            }
             "allowWatchBookmarks" => self.bookmarks = truth(&value),
             "sendInitialEvents" => self.send_initial_events = Some(truth(&value)),
-            "dryRun" => self.dry_run = dry_run(&value)?,
-            "fieldManager" => self.field_manager = Some(field_manager(value)?),
-            "fieldValidation" => self.field_validation = field_validation(&value)?,
+            "dryRun" => self.dry_run = dry_run(&value, errors),
+            "fieldManager" => self.field_manager = Some(field_manager(value, errors)),
+            "fieldValidation" => self.field_validation = field_validation(&value, errors),
             "force" => self.force = Some(truth(&value)),
             "propagationPolicy" => self.propagation = Some(value),
             "includeObject" => self.include_object = Some(include_object(&value)?),
@@ -76,6 +85,36 @@ impl Options {
             _ => {}
         }
         Ok(())
+    }
+
+    /// The rules for a list's or watch's version, its match and initial events.
+    fn check_list(&self, errors: &mut Vec<FieldError>) {
+        const MATCH: &str = "resourceVersionMatch";
+        let mut forbid = |field: &str, why: &str| errors.push(FieldError::forbidden(field, why));
+        if self.watch {
+            match (self.send_initial_events, self.resource_version_match) {
+                (None, Some(_)) => {
+                    forbid(
+                        MATCH,
+                        "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+                    );
+                }
+                (Some(_), found) if found != Some(Match::NotOlderThan) => {
+                    forbid(MATCH, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
+                }
+                _ => {}
+            }
+            return;
+        }
+        if self.send_initial_events.is_some() {
+            forbid("sendInitialEvents", "sendInitialEvents is forbidden for list");
+        }
+        if self.resource_version_match.is_some() && self.resource_version.is_none() {
+            forbid(MATCH, "resourceVersionMatch is forbidden unless resourceVersion is provided");
+        }
+        if self.resource_version_match == Some(Match::Exact) && self.resource_version == Some(0) {
+            forbid(MATCH, "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
+        }
     }
 }
 
@@ -90,62 +129,73 @@ fn revision(value: &str) -> Result<Option<u64>, ApiError> {
     }
     value.parse().map(Some).map_err(|_| {
         ApiError::bad_request(format!(
-            "resourceVersion: Invalid value: \"{value}\": strconv.ParseUint: parsing \"{value}\": invalid syntax"
+            "invalid resource version: resourceVersion: Invalid value: \"{value}\": strconv.ParseUint: parsing \
+             \"{value}\": invalid syntax"
         ))
     })
 }
 
-fn count<T: std::str::FromStr>(name: &str, value: &str) -> Result<Option<T>, ApiError> {
+fn integer(value: &str) -> Result<Option<i64>, ApiError> {
     if value.is_empty() {
         return Ok(None);
     }
     value
         .parse()
         .map(Some)
-        .map_err(|_| ApiError::bad_request(format!("{name}: Invalid value: \"{value}\": it is not a count")))
+        .map_err(|_| ApiError::bad_request(format!("strconv.ParseInt: parsing \"{value}\": invalid syntax")))
 }
 
-fn parse_match(value: &str) -> Result<Option<Match>, ApiError> {
+fn unsupported(field: &str, value: Value, supported: &[&str]) -> FieldError {
+    let supported: Vec<String> = supported.iter().map(|&one| one.to_owned()).collect();
+    FieldError::not_supported(field, value, &supported)
+}
+
+fn parse_match(value: &str, errors: &mut Vec<FieldError>) -> Option<Match> {
     match value {
-        "" => Ok(None),
-        "Exact" => Ok(Some(Match::Exact)),
-        "NotOlderThan" => Ok(Some(Match::NotOlderThan)),
-        other => Err(ApiError::bad_request(format!(
-            "resourceVersionMatch: Unsupported value: \"{other}\": supported values: \"Exact\", \"NotOlderThan\""
-        ))),
+        "" => None,
+        "Exact" => Some(Match::Exact),
+        "NotOlderThan" => Some(Match::NotOlderThan),
+        other => {
+            errors.push(unsupported("resourceVersionMatch", json!(other), &["Exact", "NotOlderThan", ""]));
+            None
+        }
     }
 }
 
-fn dry_run(value: &str) -> Result<bool, ApiError> {
+fn dry_run(value: &str, errors: &mut Vec<FieldError>) -> bool {
     match value {
-        "" => Ok(false),
-        "All" => Ok(true),
-        other => Err(ApiError::bad_request(format!(
-            "dryRun: Unsupported value: \"{other}\": supported values: \"All\""
-        ))),
+        "" => false,
+        "All" => true,
+        other => {
+            errors.push(unsupported("dryRun", json!([other]), &["All"]));
+            true
+        }
     }
 }
 
-fn field_manager(value: String) -> Result<String, ApiError> {
-    if value.len() > 128 {
-        return Err(ApiError::bad_request("fieldManager: Too long: may not be more than 128 bytes"));
+/// The longest name of a field manager, in bytes.
+const LONGEST_MANAGER: usize = 128;
+
+fn field_manager(value: String, errors: &mut Vec<FieldError>) -> String {
+    if value.len() > LONGEST_MANAGER {
+        errors.push(FieldError::too_long("fieldManager", LONGEST_MANAGER as u64));
     }
-    if value.chars().any(char::is_control) {
-        return Err(ApiError::bad_request(format!(
-            "fieldManager: Invalid value: {value:?}: should only contain printable characters"
-        )));
+    if let Some((at, odd)) = value.char_indices().find(|(_, character)| character.is_control()) {
+        let detail = format!("invalid character U+{:04X} (at position {at})", u32::from(odd));
+        errors.push(FieldError::invalid("fieldManager", json!(value), detail));
     }
-    Ok(value)
+    value
 }
 
-fn field_validation(value: &str) -> Result<FieldValidation, ApiError> {
+fn field_validation(value: &str, errors: &mut Vec<FieldError>) -> FieldValidation {
     match value {
-        "" | "Warn" => Ok(FieldValidation::Warn),
-        "Ignore" => Ok(FieldValidation::Ignore),
-        "Strict" => Ok(FieldValidation::Strict),
-        other => Err(ApiError::bad_request(format!(
-            "fieldValidation: Unsupported value: \"{other}\": supported values: \"Ignore\", \"Strict\", \"Warn\""
-        ))),
+        "" | "Warn" => FieldValidation::Warn,
+        "Ignore" => FieldValidation::Ignore,
+        "Strict" => FieldValidation::Strict,
+        other => {
+            errors.push(unsupported("fieldValidation", json!(other), &["", "Ignore", "Strict", "Warn"]));
+            FieldValidation::Strict
+        }
     }
 }
 
@@ -154,6 +204,9 @@ fn include_object(value: &str) -> Result<RowObject, ApiError> {
         "" | "Metadata" => Ok(RowObject::Metadata),
         "None" => Ok(RowObject::None),
         "Object" => Ok(RowObject::Object),
-        other => Err(ApiError::bad_request(format!("unrecognized includeObject value: {other}"))),
+        other => Err(ApiError::bad_request(format!(
+            "Unable to convert to Table as requested: includeObject: Invalid value: \"{other}\": must be 'Metadata', \
+             'Object', 'None', or empty"
+        ))),
     }
 }

@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use crate::kind::Endpoint;
+use crate::kind::{Behaviour, Endpoint};
 use crate::status::ApiError;
 
 #[derive(Debug, PartialEq, Eq)]
@@ -48,6 +48,18 @@ pub(super) enum Verb {
 }
 
 impl Verb {
+    /// The kind that the verb's options have in messages.
+    pub(super) fn options_kind(self) -> &'static str {
+        match self {
+            Self::Get => "GetOptions",
+            Self::List => "ListOptions",
+            Self::Create => "CreateOptions",
+            Self::Update => "UpdateOptions",
+            Self::Patch => "PatchOptions",
+            Self::Delete | Self::DeleteCollection => "DeleteOptions",
+        }
+    }
+
     pub(super) fn of(method: &Method, named: bool) -> Result<Self, ApiError> {
         Ok(match (method.as_str(), named) {
             ("GET" | "HEAD", true) => Self::Get,
@@ -82,7 +94,7 @@ impl Target {
             }
             ["api", version, rest @ ..] => Self::resource("", version, rest),
             ["apis", group, version, rest @ ..] => Self::resource(group, version, rest),
-            _ => Err(ApiError::unknown_path()),
+            _ => Err(ApiError::no_page()),
         }
     }
 
@@ -102,7 +114,7 @@ impl Target {
             [plural] => (plural, None, None),
             [plural, name] => (plural, Some(name), None),
             [plural, name, subresource] => (plural, Some(name), Some(subresource)),
-            _ => return Err(ApiError::unknown_path()),
+            _ => return Err(ApiError::no_page()),
         };
         Ok(Self::Resource {
             group: group.to_owned(),
@@ -115,19 +127,29 @@ impl Target {
     }
 }
 
-/// Refuses what the kind does not have: a namespace on a cluster-scoped kind, an unknown subresource.
+/// Refuses what the kind does not have: a namespace on a cluster-scoped kind, an unknown subresource, writes over
+/// all namespaces at once.
 pub(super) fn check(
     endpoint: &Endpoint,
+    verb: Verb,
     namespace: Option<&str>,
     name: Option<&str>,
     subresource: Option<&str>,
 ) -> Result<(), ApiError> {
-    if endpoint.kind.namespaced == namespace.is_none() && !(namespace.is_none() && name.is_none()) {
-        return Err(ApiError::unknown_path());
+    let is_custom = endpoint.kind.behaviour == Behaviour::Custom;
+    let no_route = || if is_custom { ApiError::no_page() } else { ApiError::unknown_path() };
+    if endpoint.kind.namespaced && namespace.is_none() && (name.is_some() || verb != Verb::List) {
+        return Err(if name.is_none() && !is_custom { ApiError::method_not_allowed() } else { no_route() });
+    }
+    if !endpoint.kind.namespaced && namespace.is_some() {
+        return Err(no_route());
     }
     match subresource {
         None => Ok(()),
         Some("status") if endpoint.version().has_status => Ok(()),
+        Some(_) if is_custom => {
+            Err(ApiError::not_found(&endpoint.kind.group, &endpoint.kind.plural, name.unwrap_or_default()))
+        }
         Some(_) => Err(ApiError::unknown_path()),
     }
 }

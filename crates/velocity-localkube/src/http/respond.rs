@@ -34,7 +34,9 @@ pub(crate) fn object(call: &Call, code: StatusCode, value: &Value) -> Result<Res
             let table = as_table(call, std::slice::from_ref(value), &metadata, true);
             encode(code, form, &table)
         }
-        Form::PartialMetadata => encode(code, form, &table::partial_metadata(value)),
+        Form::PartialMetadata | Form::PartialMetadataList => {
+            encode(code, form, &table::partial_metadata(value))
+        }
         Form::Json | Form::Yaml => encode(code, form, value),
     }
 }
@@ -61,7 +63,8 @@ pub(crate) fn list(call: &Call, mut items: Vec<Value>, metadata: &Value) -> Resu
     let endpoint = &call.endpoint;
     let body = match form {
         Form::Table => as_table(call, &items, metadata, true),
-        Form::PartialMetadata => json!({
+        Form::PartialMetadata => return Err(ApiError::list_is_no_object()),
+        Form::PartialMetadataList => json!({
             "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
             "items": items.iter().map(table::partial_metadata).collect::<Vec<_>>(),
         }),
@@ -82,6 +85,15 @@ pub(crate) fn list(call: &Call, mut items: Vec<Value>, metadata: &Value) -> Resu
         }
     };
     encode(StatusCode::OK, form, &body)
+}
+
+/// A list's metadata. Lists of custom resources always carry `continue`, as the real server's.
+pub(crate) fn list_metadata(endpoint: &Endpoint, revision: u64) -> Value {
+    let mut metadata = json!({ "resourceVersion": revision.to_string() });
+    if endpoint.kind.behaviour == Behaviour::Custom {
+        metadata["continue"] = json!("");
+    }
+    metadata
 }
 
 /// Whether a kind's table starts with the object's name.

@@ -15,7 +15,6 @@ use tokio::sync::watch as signal;
 use tokio::time::Instant;
 
 use super::negotiate::{Form, form};
-use super::options::{Match, Options};
 use super::{Call, respond};
 use crate::builtin::convert::present;
 use crate::kind::Endpoint;
@@ -26,9 +25,9 @@ use crate::store::{Change, Compacted, Event};
 use crate::table::{self, RowObject};
 
 /// Between bookmarks, as in the real server.
-const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
+const BOOKMARK_INTERVAL: Duration = Duration::from_mins(1);
 /// The longest a watch lasts when the client says nothing; the real server picks 30 to 60 minutes.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(45 * 60);
+const DEFAULT_TIMEOUT: Duration = Duration::from_mins(45);
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 
 struct Watcher {
@@ -51,7 +50,7 @@ struct Watcher {
 
 pub(super) fn watch(call: &Call) -> Result<Response, ApiError> {
     let options = &call.options;
-    let streams_list = check_initial_events(options)?;
+    let streams_list = options.send_initial_events == Some(true);
     let mut fields = options.field_selector.clone();
     if let Some(name) = &call.name {
         fields = format!("metadata.name={name},{fields}");
@@ -90,22 +89,6 @@ pub(super) fn watch(call: &Call) -> Result<Response, ApiError> {
     *response.status_mut() = StatusCode::OK;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(response)
-}
-
-/// Whether the watch streams the list first (`sendInitialEvents=true`), with the rules for its companions.
-fn check_initial_events(options: &Options) -> Result<bool, ApiError> {
-    let forbidden =
-        |what: &str| Err(ApiError::bad_request(format!("ListOptions.meta.k8s.io \"\" is invalid: {what}")));
-    match options.send_initial_events {
-        None if options.resource_version_match.is_some() => forbidden(
-            "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
-        ),
-        None => Ok(false),
-        Some(_) if options.resource_version_match != Some(Match::NotOlderThan) => forbidden(
-            "resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-        ),
-        Some(wanted) => Ok(wanted),
-    }
 }
 
 impl Watcher {
@@ -213,7 +196,7 @@ impl Watcher {
                     jiff::Timestamp::now(),
                 )
             }
-            Form::PartialMetadata => table::partial_metadata(&object),
+            Form::PartialMetadata | Form::PartialMetadataList => table::partial_metadata(&object),
             Form::Json | Form::Yaml => object,
         };
         push(lines, kind, &shown);
@@ -225,7 +208,9 @@ impl Watcher {
             metadata["annotations"] = json!({ INITIAL_EVENTS_END: "true" });
         }
         let (kind, api_version) = match self.form {
-            Form::PartialMetadata => ("PartialObjectMetadata".to_owned(), "meta.k8s.io/v1".to_owned()),
+            Form::PartialMetadata | Form::PartialMetadataList => {
+                ("PartialObjectMetadata".to_owned(), "meta.k8s.io/v1".to_owned())
+            }
             _ => (self.endpoint.kind.kind.clone(), self.endpoint.api_version()),
         };
         let object = json!({ "kind": kind, "apiVersion": api_version, "metadata": metadata });

@@ -16,7 +16,7 @@ const MAX_UPDATERS: usize = 10;
 #[derive(Debug)]
 pub(crate) enum ApplyError {
     /// The configuration does not fit the schema.
-    Untyped(Vec<String>),
+    Untyped(String),
     /// It changes fields of other managers: path and manager as shown.
     Conflicts {
         message: String,
@@ -125,10 +125,8 @@ impl FieldManager<'_> {
         if !config["metadata"]["managedFields"].is_null() {
             return Err(ApplyError::ManagedFieldsSet);
         }
-        let mut faults = Vec::new();
-        typed::check(Some(self.schema), config, &mut Vec::new(), &mut faults);
-        if !faults.is_empty() {
-            return Err(ApplyError::Untyped(faults));
+        if let Some(fault) = typed::check(Some(self.schema), config, &mut Vec::new()) {
+            return Err(ApplyError::Untyped(fault));
         }
         let mut old = live.cloned().unwrap_or_else(|| json!({}));
         let stored = take_managed_fields(&mut old);
@@ -172,9 +170,7 @@ impl FieldManager<'_> {
         for (other, entry) in managed.iter_mut().filter(|(other, _)| *other != id) {
             let overlap = entry.set.intersection(&taken);
             if !overlap.is_empty() {
-                conflicts.extend(
-                    overlap.paths().into_iter().map(|path| (other.clone(), entry.time.clone(), path)),
-                );
+                conflicts.extend(overlap.paths().into_iter().map(|path| (other.clone(), path)));
             }
             entry.set = entry.set.difference(&overlap).difference(&comparison.removed);
         }
@@ -246,40 +242,34 @@ fn last_applied_text(config: &Value) -> String {
     format!("{config}\n")
 }
 
-fn describe(id: &ManagerId, time: Option<&String>) -> String {
+fn describe(id: &ManagerId) -> String {
     let mut text = json!(id.name).to_string();
     if !id.subresource.is_empty() {
         text = format!("{text} with subresource {}", json!(id.subresource));
     }
-    // The real server's manager identifiers carry no time, so its messages never show one.
-    let _ = time;
     if id.operation == Operation::Update { format!("{text} using {}", id.api_version) } else { text }
 }
 
-fn conflict_error(conflicts: &[(ManagerId, Option<String>, Vec<Step>)]) -> ApplyError {
+fn conflict_error(conflicts: &[(ManagerId, Vec<Step>)]) -> ApplyError {
     let path = |steps: &[Step]| steps.iter().map(ToString::to_string).collect::<String>();
     let causes = conflicts
         .iter()
-        .map(|(id, time, steps)| {
+        .map(|(id, steps)| {
             json!({
                 "reason": "FieldManagerConflict",
-                "message": format!("conflict with {}", describe(id, time.as_ref())),
+                "message": format!("conflict with {}", describe(id)),
                 "field": path(steps),
             })
         })
         .collect();
-    let message = if let [(id, time, steps)] = conflicts {
-        format!(
-            "Apply failed with 1 conflict: conflict with {}: {}",
-            describe(id, time.as_ref()),
-            path(steps)
-        )
+    let message = if let [(id, steps)] = conflicts {
+        format!("Apply failed with 1 conflict: conflict with {}: {}", describe(id), path(steps))
     } else {
         let mut lines = Vec::new();
         let mut last: Option<&ManagerId> = None;
-        for (id, time, steps) in conflicts {
+        for (id, steps) in conflicts {
             if last != Some(id) {
-                lines.push(format!("conflicts with {}:", describe(id, time.as_ref())));
+                lines.push(format!("conflicts with {}:", describe(id)));
                 last = Some(id);
             }
             lines.push(format!("- {}", path(steps)));
@@ -349,6 +339,7 @@ mod tests {
         }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "tests pass literals")]
     fn object(spec: Value) -> Value {
         json!({"apiVersion": "x/v1", "kind": "X", "metadata": {"name": "n"}, "spec": spec})
     }
@@ -415,14 +406,22 @@ mod tests {
 
     #[test]
     fn undeclared_fields_and_doubled_items_cannot_be_applied() {
-        let Err(ApplyError::Untyped(faults)) =
-            apply(None, "one", json!({"nope": 1, "a": 2, "list": [{"name": "p"}, {"name": "p"}]}), false)
-        else {
-            panic!("accepted");
-        };
-        assert_eq!(faults.len(), 3, "{faults:?}");
-        assert!(faults.contains(&".spec.nope: field not declared in schema".to_owned()));
-        assert!(faults.contains(&".spec.list: duplicate entries for key [name=\"p\"]".to_owned()));
+        for (spec, expected) in [
+            (json!({"nope": 1}), ".spec.nope: field not declared in schema"),
+            (
+                json!({"list": [{"name": "p"}, {"name": "p"}]}),
+                ".spec.list: duplicate entries for key [name=\"p\"]",
+            ),
+            (json!({"tags": ["x", "x"]}), ".spec.tags: duplicate entries for key [=\"x\"]"),
+            (json!({"list": {}}), ".spec.list: expected list, got &{map[]}"),
+            (
+                json!({"list": [{"name": "p", "v": "x"}]}),
+                ".spec.list[name=\"p\"].v: expected numeric (int or float), got string",
+            ),
+        ] {
+            let Err(ApplyError::Untyped(fault)) = apply(None, "one", spec, false) else { panic!("accepted") };
+            assert_eq!(fault, expected);
+        }
     }
 
     #[test]

@@ -28,7 +28,9 @@ fn remove_nulls(schema: &Schema, value: &mut Value) {
         }),
         Value::Array(list) => {
             if let Some(items) = &schema.items {
-                list.iter_mut().for_each(|item| remove_nulls(items, item));
+                for item in list {
+                    remove_nulls(items, item);
+                }
             }
         }
         _ => {}

@@ -45,11 +45,11 @@ impl Schema {
                 "x-kubernetes-map-type" => schema.atomic_map = string(value, &here())? == "atomic",
                 "x-kubernetes-patch-merge-key" => schema.merge_key = Some(string(value, &here())?),
                 "x-kubernetes-patch-strategy" => {
-                    schema.merge_list = string(value, &here())?.contains("merge")
+                    schema.merge_list = string(value, &here())?.contains("merge");
                 }
                 "x-kubernetes-validations" => {
                     schema.rules =
-                        rules::parse(value).map_err(|problem| SchemaError::Rule { path: here(), problem })?
+                        rules::parse(value).map_err(|problem| SchemaError::Rule { path: here(), problem })?;
                 }
                 _ => schema.values.set(key, value, &here())?,
             }

@@ -399,6 +399,7 @@ fn pattern(function: &FunctionContext<'_, '_>, text: &str) -> Result<regex::Rege
     regex::Regex::new(text).map_err(|error| function.error(error))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the signature that CEL calls")]
 fn find(
     function: &FunctionContext<'_, '_>,
     This(this): This<Arc<String>>,
@@ -427,11 +428,13 @@ fn find_all(
 mod tests {
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "tests pass literals")]
     fn errors(schema: Value, value: Value, old: Option<Value>) -> Vec<String> {
         let schema = Schema::parse(&schema, "s").unwrap();
         check_rules(&schema, &value, old.as_ref()).iter().map(ToString::to_string).collect()
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "tests pass literals")]
     fn schema(rule: Value) -> Value {
         json!({"type": "object", "properties": {"spec": {"type": "object",
         "x-kubernetes-validations": [rule],

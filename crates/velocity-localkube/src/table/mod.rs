@@ -10,15 +10,9 @@ use serde_json::{Value, json};
 pub(crate) use duration::human_duration;
 pub(crate) use json_path::{JsonPath, PathError};
 
-const NAME_DESCRIPTION: &str = "Name must be unique within a namespace. Is required when creating resources, \
-    although some resources may allow a client to request the generation of an appropriate name automatically. \
-    Name is primarily intended for creation idempotence and configuration definition. Cannot be updated. More \
-    info: https://kubernetes.io/docs/concepts/overview/working-with-objects/names#names";
+const NAME_DESCRIPTION: &str = "The object's name, unique in its namespace. It cannot be changed.";
 
-const AGE_DESCRIPTION: &str = "CreationTimestamp is a timestamp representing the server time when this object was \
-    created. It is not guaranteed to be set in happens-before order across separate operations. Clients may not \
-    set this value. It is represented in RFC3339 form and is in UTC.\n\nPopulated by the system. Read-only. Null \
-    for lists. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata";
+const AGE_DESCRIPTION: &str = "How long ago the object was created.";
 
 /// A printer column that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -184,7 +178,7 @@ pub(crate) fn table(
                 cells.push(object["metadata"]["name"].clone());
             }
             cells.extend(columns.iter().map(|column| column.cell(object, now)));
-            row_of(cells, object, row)
+            row_of(&cells, object, row)
         }).collect::<Vec<_>>(),
     });
     let mut definitions = Vec::new();
@@ -201,13 +195,13 @@ pub(crate) fn table(
     table
 }
 
-fn row_of(cells: Vec<Value>, object: &Value, row: RowObject) -> Value {
+fn row_of(cells: &[Value], object: &Value, row: RowObject) -> Value {
     let beside = match row {
         RowObject::None => Value::Null,
         RowObject::Object => object.clone(),
         RowObject::Metadata => partial_metadata(object),
     };
-    if beside.is_null() { json!({ "cells": cells }) } else { json!({ "cells": cells, "object": beside }) }
+    json!({ "cells": cells, "object": beside })
 }
 
 /// An object without anything but its metadata.

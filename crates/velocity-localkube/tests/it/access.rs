@@ -8,7 +8,7 @@ use crate::harness::{PATIENCE, Server, parcel_definition, private, start_at};
 #[tokio::test]
 async fn without_the_token_nothing_is_answered() {
     let private = private(Options::default());
-    for token in ["", "wrong", &private.server.token[1..], &format!("{} ", private.server.token)] {
+    for token in ["", "wrong", &private.server.token[1..], &format!("{}x", private.server.token)] {
         let stranger = Server::at(private.server.url.clone(), token.to_owned());
         for path in ["/api", "/version", "/readyz", "/openapi/v3", "/api/v1/secrets"] {
             let reply = stranger.get(path).await;

@@ -22,7 +22,7 @@ async fn the_kinds_of_a_definition_are_discovered() {
     assert_eq!(parcels["kind"], "Parcel");
     assert_eq!(parcels["singularName"], "parcel");
     assert_eq!(parcels["namespaced"], true);
-    assert_eq!(parcels["shortNames"], json!(["pc"]));
+    assert_eq!(parcels["shortNames"], json!(["pcl"]));
     assert_eq!(parcels["categories"], json!(["velocity"]));
     for verb in ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"] {
         assert!(parcels["verbs"].as_array().unwrap().contains(&json!(verb)), "{verb}");

@@ -114,7 +114,7 @@ impl Server {
     pub(crate) async fn patch(&self, path: &str, kind: &str, body: &Value) -> Reply {
         let media = match kind {
             "apply" => "application/apply-patch+yaml".to_owned(),
-            kind => format!("application/{}-patch+json", kind),
+            kind => format!("application/{kind}-patch+json"),
         };
         self.send(self.request(Method::PATCH, path).header("content-type", media).body(body.to_string()))
             .await
@@ -193,7 +193,8 @@ pub(crate) struct Private {
     pub(crate) server: Server,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
-    _folder: Option<tempfile::TempDir>,
+    /// Removed after the server has stopped.
+    folder: Option<tempfile::TempDir>,
 }
 
 impl Drop for Private {
@@ -202,6 +203,7 @@ impl Drop for Private {
         if let Some(thread) = self.thread.take() {
             thread.join().unwrap();
         }
+        drop(self.folder.take());
     }
 }
 
@@ -226,14 +228,14 @@ pub(crate) fn start_at(file: PathBuf, crds: Vec<Value>, options: Options, token:
     });
     let url = format!("http://{}", address.recv_timeout(PATIENCE).unwrap());
     let server = Server::at(url, token.unwrap_or_default().to_owned());
-    Private { server, stop: Some(stop), thread: Some(thread), _folder: None }
+    Private { server, stop: Some(stop), thread: Some(thread), folder: None }
 }
 
 pub(crate) fn private(options: Options) -> Private {
     let folder = tempfile::tempdir().unwrap();
     let mut private =
         start_at(folder.path().join("kube.redb"), vec![parcel_definition()], options, Some(TOKEN));
-    private._folder = Some(folder);
+    private.folder = Some(folder);
     private
 }
 
@@ -243,7 +245,6 @@ static SET_UP: Once = Once::new();
 
 /// The server under test: a shared localkube, or the one that the environment names.
 pub(crate) fn server() -> Server {
-    #[expect(clippy::disallowed_methods, reason = "how the suite is pointed at another server")]
     let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
     // A connection pool belongs to the runtime of its test, so each gets a client of its own.
     let Some(url) = variable("KUBE_CONFORMANCE_URL") else {

@@ -90,19 +90,19 @@ impl Kubectl {
 async fn kubectl_creates_shows_and_deletes() {
     let Some((kubectl, _)) = kubectl().await else { return };
     assert_eq!(kubectl.feed("create -f -", MANIFEST).await, "parcel.test.velocity.sh/a created\n");
-    let columns = kubectl.run("get pc").await;
+    let columns = kubectl.run("get pcl").await;
     let lines: Vec<Vec<&str>> = columns.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(lines[0], ["NAME", "OBJECT", "READY", "AGE"]);
     assert_eq!(lines[1][..2], ["a", "order"]);
     assert!(kubectl.run("get parcel a -o wide").await.starts_with("NAME   OBJECT   VERSION   READY   AGE"));
     assert_eq!(kubectl.run("get velocity -o name").await, "parcel.test.velocity.sh/a\n");
-    assert!(kubectl.run("get pc a -o yaml").await.contains("replicas: 1"));
-    assert_eq!(kubectl.run("get pc -o jsonpath={.items[*].spec.object}").await, "order");
-    assert!(kubectl.run("describe pc a").await.contains("Kind:         Parcel"));
-    assert!(kubectl.run("delete pc a").await.contains("\"a\" deleted"));
+    assert!(kubectl.run("get pcl a -o yaml").await.contains("replicas: 1"));
+    assert_eq!(kubectl.run("get pcl -o jsonpath={.items[*].spec.object}").await, "order");
+    assert!(kubectl.run("describe pcl a").await.contains("Kind:         Parcel"));
+    assert!(kubectl.run("delete pcl a").await.contains("\"a\" deleted"));
     assert!(
         kubectl
-            .fail("get pc a", "")
+            .fail("get pcl a", "")
             .await
             .contains("Error from server (NotFound): parcels.test.velocity.sh \"a\" not found")
     );
@@ -123,7 +123,7 @@ async fn kubectl_applies_in_both_ways() {
         kubectl.feed("apply --server-side -f -", &changed).await,
         "parcel.test.velocity.sh/a serverside-applied\n"
     );
-    let annotation = kubectl.run("get pc a -o jsonpath={.metadata.annotations}").await;
+    let annotation = kubectl.run("get pcl a -o jsonpath={.metadata.annotations}").await;
     assert!(annotation.contains("last-applied-configuration"), "{annotation}");
     let refused = kubectl.fail("apply --server-side --field-manager=other -f -", MANIFEST).await;
     assert!(
@@ -146,23 +146,23 @@ async fn kubectl_applies_in_both_ways() {
 async fn kubectl_labels_annotates_patches_and_waits() {
     let Some((kubectl, _)) = kubectl().await else { return };
     kubectl.feed("create -f -", MANIFEST).await;
-    kubectl.run("label pc a x=y").await;
-    kubectl.run("annotate pc a note=hello").await;
-    assert_eq!(kubectl.run("get pc -l x=y -o name").await, "parcel.test.velocity.sh/a\n");
-    kubectl.run("patch pc a --type=merge -p {\"spec\":{\"replicas\":4}}").await;
+    kubectl.run("label pcl a x=y").await;
+    kubectl.run("annotate pcl a note=hello").await;
+    assert_eq!(kubectl.run("get pcl -l x=y -o name").await, "parcel.test.velocity.sh/a\n");
+    kubectl.run("patch pcl a --type=merge -p {\"spec\":{\"replicas\":4}}").await;
     kubectl
-        .run("patch pc a --type=json -p [{\"op\":\"add\",\"path\":\"/spec/paused\",\"value\":true}]")
+        .run("patch pcl a --type=json -p [{\"op\":\"add\",\"path\":\"/spec/paused\",\"value\":true}]")
         .await;
-    assert_eq!(kubectl.run("get pc a -o jsonpath={.spec.replicas}{.spec.paused}").await, "4true");
-    let mut waiting = kubectl.command("wait --for=condition=Ready pc/a --timeout=30s").spawn().unwrap();
+    assert_eq!(kubectl.run("get pcl a -o jsonpath={.spec.replicas}{.spec.paused}").await, "4true");
+    let mut waiting = kubectl.command("wait --for=condition=Ready pcl/a --timeout=30s").spawn().unwrap();
     kubectl
-        .run("patch pc a --subresource=status --type=merge -p {\"status\":{\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\"}]}}")
+        .run("patch pcl a --subresource=status --type=merge -p {\"status\":{\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\"}]}}")
         .await;
     assert!(tokio::task::spawn_blocking(move || waiting.wait().unwrap()).await.unwrap().success());
-    kubectl.run("patch pc a --type=merge -p {\"metadata\":{\"finalizers\":[\"x.io/f\"]}}").await;
-    kubectl.run("delete pc a --wait=false").await;
-    let mut waiting = kubectl.command("wait --for=delete pc/a --timeout=30s").spawn().unwrap();
-    kubectl.run("patch pc a --type=json -p [{\"op\":\"remove\",\"path\":\"/metadata/finalizers\"}]").await;
+    kubectl.run("patch pcl a --type=merge -p {\"metadata\":{\"finalizers\":[\"x.io/f\"]}}").await;
+    kubectl.run("delete pcl a --wait=false").await;
+    let mut waiting = kubectl.command("wait --for=delete pcl/a --timeout=30s").spawn().unwrap();
+    kubectl.run("patch pcl a --type=json -p [{\"op\":\"remove\",\"path\":\"/metadata/finalizers\"}]").await;
     assert!(tokio::task::spawn_blocking(move || waiting.wait().unwrap()).await.unwrap().success());
 }
 
@@ -190,7 +190,7 @@ async fn kubectl_makes_built_in_objects() {
 #[tokio::test]
 async fn kubectl_explains_and_discovers() {
     let Some((kubectl, _)) = kubectl().await else { return };
-    let explained = kubectl.run("explain pc.spec.fields").await;
+    let explained = kubectl.run("explain pcl.spec.fields").await;
     assert!(
         explained.contains("FIELD: fields <[]Object>") && explained.contains("enum: string, integer, number"),
         "{explained}"
@@ -199,7 +199,7 @@ async fn kubectl_explains_and_discovers() {
     let resources = kubectl.run("api-resources").await;
     let row = resources.lines().find(|line| line.starts_with("parcels")).unwrap();
     let row: Vec<&str> = row.split_whitespace().collect();
-    assert_eq!(row, ["parcels", "pc", "test.velocity.sh/v1", "true", "Parcel"]);
+    assert_eq!(row, ["parcels", "pcl", "test.velocity.sh/v1", "true", "Parcel"]);
     assert!(kubectl.run("api-versions").await.contains("test.velocity.sh/v1\n"));
     assert!(kubectl.run("get crd").await.contains("parcels.test.velocity.sh"));
     kubectl.run("wait --for=condition=Established crd/parcels.test.velocity.sh --timeout=5s").await;
@@ -211,7 +211,7 @@ async fn kubectl_watches() {
     use std::io::{BufRead, BufReader};
     let Some((kubectl, _)) = kubectl().await else { return };
     kubectl.feed("create -f -", MANIFEST).await;
-    let mut child = kubectl.command("get pc -w").spawn().unwrap();
+    let mut child = kubectl.command("get pcl -w").spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut first = |count: usize| (0..count).map(|_| lines.next().unwrap().unwrap()).collect::<Vec<_>>();
     assert!(first(2)[1].starts_with("a "));
@@ -225,7 +225,7 @@ async fn kubectl_watches() {
 async fn kubectl_shows_events_of_an_object() {
     let Some((kubectl, space)) = kubectl().await else { return };
     kubectl.feed("create -f -", MANIFEST).await;
-    let uid = kubectl.run("get pc a -o jsonpath={.metadata.uid}").await;
+    let uid = kubectl.run("get pcl a -o jsonpath={.metadata.uid}").await;
     let event = format!(
         "apiVersion: events.k8s.io/v1\nkind: Event\nmetadata: {{name: e}}\neventTime: \"2026-01-02T03:04:05.000000Z\"\n\
          action: Provision\nreason: Provisioned\nnote: the table was made\ntype: Normal\nreportingController: it\n\
@@ -234,7 +234,7 @@ async fn kubectl_shows_events_of_an_object() {
         space.name
     );
     kubectl.feed("create -f -", &event).await;
-    assert!(kubectl.run("describe pc a").await.contains("the table was made"));
+    assert!(kubectl.run("describe pcl a").await.contains("the table was made"));
     assert!(kubectl.run("events").await.contains("the table was made"));
     let listed = kubectl.run("get events").await;
     let header: Vec<&str> = listed.lines().next().unwrap().split_whitespace().collect();

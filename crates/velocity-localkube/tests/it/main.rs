@@ -3,6 +3,8 @@
 //! Tests that take [`harness::server`] say what any Kubernetes API answers: with `KUBE_CONFORMANCE_URL` and
 //! `KUBE_CONFORMANCE_TOKEN` set they run against that server instead. The others are about this implementation.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
 mod access;
 mod apply;
 mod clients;

@@ -98,7 +98,7 @@ async fn a_replacement_needs_the_current_version() {
         (
             422,
             "Invalid",
-            "Parcel.test.velocity.sh \"a\" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified \
+            "parcels.test.velocity.sh \"a\" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified \
              for an update"
         )
     );
@@ -222,8 +222,14 @@ async fn secrets_keep_text_as_data_and_their_type() {
         reply.failure(),
         (422, "Invalid", "Secret \"s\" is invalid: type: Invalid value: \"other\": field is immutable")
     );
+    let number = "json: cannot unmarshal number into Go struct field Secret.data of type []uint8";
     let reply = space.server.patch(&space.core("secrets/s"), "merge", &json!({"data": {"c": 5}})).await;
-    assert_eq!(reply.failure().0, 400);
+    assert_eq!(reply.failure().0, 422);
+    assert!(reply.failure().2.ends_with(number), "{}", reply.body);
+    let wrong = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "t"}, "data": {"c": 5}});
+    let reply = space.server.post(&space.core("secrets"), &wrong).await;
+    let message = format!("Secret in version \"v1\" cannot be handled as a Secret: {number}");
+    assert_eq!(reply.failure(), (400, "BadRequest", message.as_str()));
 }
 
 #[tokio::test]

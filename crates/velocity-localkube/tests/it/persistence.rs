@@ -16,7 +16,6 @@ const HELPER: &str = "LOCALKUBE_HELPER_FILE";
 /// Not a test: the process that the crash test kills. It serves until then.
 #[test]
 fn helper_serves_until_killed() {
-    #[expect(clippy::disallowed_methods, reason = "how the test hands its helper a file")]
     let Ok(file) = std::env::var(HELPER) else { return };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {

@@ -57,7 +57,7 @@ async fn schema_violations_name_field_value_and_rule() {
         ),
         (
             with(|spec| {
-                spec["fields"] = json!([{"name": "x", "type": "string"}, {"name": "x", "type": "number"}])
+                spec["fields"] = json!([{"name": "x", "type": "string"}, {"name": "x", "type": "number"}]);
             }),
             "spec.fields[1]",
             "Duplicate value: {\"name\":\"x\"}",

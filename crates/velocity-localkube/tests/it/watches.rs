@@ -48,6 +48,16 @@ fn pair(kind: &str, name: &str) -> (String, String) {
     (kind.to_owned(), name.to_owned())
 }
 
+/// A real server streams lists only on an etcd that tells its progress.
+pub(crate) fn is_unsupported(event: &Value) -> bool {
+    let message = event["object"]["message"].as_str().unwrap_or_default();
+    let unsupported = message.contains("RequestWatchProgress is disabled");
+    if unsupported {
+        eprintln!("\nSKIPPED: this server cannot stream lists: {message}\n");
+    }
+    unsupported
+}
+
 async fn version(space: &Space) -> String {
     let list = space.server.get(&space.parcels()).await.ok();
     list["metadata"]["resourceVersion"].as_str().unwrap().to_owned()
@@ -92,7 +102,11 @@ async fn a_streamed_list_ends_with_a_bookmark() {
         space.parcels()
     );
     let mut watch = Watch::open(&space.server, &path).await;
-    assert_eq!(watch.brief().await, pair("ADDED", "a"));
+    let first = watch.next().await.unwrap();
+    if is_unsupported(&first) {
+        return;
+    }
+    assert_eq!((&first["type"], &first["object"]["metadata"]["name"]), (&json!("ADDED"), &json!("a")));
     let end = watch.next().await.unwrap();
     assert_eq!(end["type"], "BOOKMARK");
     assert_eq!(end["object"]["metadata"]["annotations"]["k8s.io/initial-events-end"], "true");
@@ -166,7 +180,7 @@ async fn a_version_that_is_no_longer_known_is_gone() {
     let space = private.server.namespace().await;
     let start = version(&space).await;
     let first = space.server.get(&format!("{}?limit=1", space.parcels())).await.ok();
-    assert!(first["metadata"]["continue"].is_null());
+    assert_eq!(first["metadata"]["continue"], "");
     for number in 0..4 {
         space.create_parcel(&format!("p{number}")).await;
     }

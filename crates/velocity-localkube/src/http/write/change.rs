@@ -17,7 +17,7 @@ use crate::store::{Expected, Key, Object, Write, WriteError};
 /// What became of a change.
 pub(super) enum Written {
     /// Stored (or would be, on a dry run), or nothing had changed: the object to show.
-    Object(Value),
+    Object(Value, Vec<String>),
     /// Somebody else wrote first.
     Lost,
 }
@@ -86,13 +86,25 @@ fn remove(value: &mut Value, fields: &[&str]) {
     }
 }
 
+/// Removes what only the server may say of a new object.
+pub(super) fn wipe_system_fields(value: &mut Value) {
+    remove(
+        &mut value["metadata"],
+        &[
+            "uid",
+            "creationTimestamp",
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+            "selfLink",
+            "generation",
+            "resourceVersion",
+        ],
+    );
+}
+
 /// Takes a wanted object whose fields are managed to one that may be stored for the first time.
 pub(super) fn admit_new(call: &Call, mut value: Value, now: &str) -> Result<Value, ApiError> {
     let behaviour = call.endpoint.kind.behaviour;
-    remove(
-        &mut value["metadata"],
-        &["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation"],
-    );
     value["metadata"]["uid"] = json!(uuid::Uuid::new_v4().to_string());
     value["metadata"]["creationTimestamp"] = json!(now);
     if behaviour.counts_generations() {
@@ -101,22 +113,24 @@ pub(super) fn admit_new(call: &Call, mut value: Value, now: &str) -> Result<Valu
     if call.endpoint.version().has_status {
         remove(&mut value, &["status"]);
     }
+    behaviour.fill_defaults(&mut value);
     behaviour.complete(&mut value);
-    let mut errors = object_meta::check_new(&value["metadata"], behaviour.name_rule());
-    errors.extend(check_content(call, &value, None, ""));
+    let mut errors = object_meta::check(&value["metadata"], behaviour.name_rule());
+    check_content(call, &value, None, "", &mut errors);
     let name = value["metadata"]["name"].as_str().unwrap_or_default();
     api_errors(call, name, &errors)?;
     Ok(value)
 }
 
-/// Schema, lists, the kind's rules, CEL.
-fn check_content(call: &Call, value: &Value, old: Option<&Value>, only: &str) -> Vec<FieldError> {
+/// Adds the violations of schema, lists, the kind's rules and CEL; `only` is the part that a subresource changes.
+fn check_content(call: &Call, value: &Value, old: Option<&Value>, only: &str, errors: &mut Vec<FieldError>) {
     let schema = call.endpoint.schema();
-    let mut errors = Vec::new();
     if only.is_empty() {
         errors.extend(schema::validate(schema, value, old, ""));
     } else if let (Some(part), false) = (schema.properties.get(only), value[only].is_null()) {
-        errors.extend(schema::validate(part, &value[only], old.map(|old| &old[only]), only));
+        // Messages about a part name fields from there on.
+        let found = schema::validate(part, &value[only], old.map(|old| &old[only]), "");
+        errors.extend(found.into_iter().map(|error| error.below(only)));
     }
     // Lists that were wrong before may stay so.
     if old.is_none_or(|old| schema::check_lists(schema, old, "").is_empty()) {
@@ -130,7 +144,7 @@ fn check_content(call: &Call, value: &Value, old: Option<&Value>, only: &str) ->
         )
     };
     if !schema.has_rules() {
-        return errors;
+        return;
     }
     if errors.iter().any(is_blocking) {
         errors.push(FieldError::invalid(
@@ -142,7 +156,6 @@ fn check_content(call: &Call, value: &Value, old: Option<&Value>, only: &str) ->
     } else {
         errors.extend(schema::check_rules(schema, value, old));
     }
-    errors
 }
 
 /// The reason why there is no place for a new object, if so.
@@ -180,7 +193,7 @@ pub(super) async fn store_new(call: &Call, value: Value) -> Result<Value, ApiErr
     }
 }
 
-/// Refuses a wanted object that names another name, uid or version than the live one.
+/// Refuses a wanted object that names another name or version than the live one, and of a PUT another uid.
 fn check_identity(call: &Call, live: &Value, new: &Value) -> Result<(), ApiError> {
     let kind = &call.endpoint.kind;
     let name = call.name()?;
@@ -192,7 +205,7 @@ fn check_identity(call: &Call, live: &Value, new: &Value) -> Result<(), ApiError
         )));
     }
     let (wanted, found) = (text("uid"), live["metadata"]["uid"].as_str().unwrap_or_default());
-    if !wanted.is_empty() && wanted != found {
+    if call.parts.method == http::Method::PUT && !wanted.is_empty() && wanted != found {
         let why = format!("Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}");
         return Err(ApiError::conflict(&kind.group, &kind.plural, name, &why));
     }
@@ -203,7 +216,14 @@ fn check_identity(call: &Call, live: &Value, new: &Value) -> Result<(), ApiError
         }
         let error =
             FieldError::invalid("metadata.resourceVersion", json!(0), "must be specified for an update");
-        return api_errors(call, name, &[error]);
+        // The real server names the resource here, not the kind.
+        return Err(ApiError::invalid(&kind.group, &kind.plural, name, &[error]));
+    }
+    if version.parse::<u64>().is_err() {
+        return Err(ApiError::unexplained(format!(
+            "strconv.ParseUint: parsing {}: invalid syntax",
+            json!(version)
+        )));
     }
     if live["metadata"]["resourceVersion"] == version {
         Ok(())
@@ -212,23 +232,19 @@ fn check_identity(call: &Call, live: &Value, new: &Value) -> Result<(), ApiError
     }
 }
 
-/// What the server keeps: a client's idea of it counts for nothing.
+/// What the server keeps: a client's idea of it counts for nothing. Another uid stays, to be complained about.
 fn restore_bookkeeping(live: &Value, new: &mut Value) {
-    for field in [
-        "name",
-        "namespace",
-        "uid",
-        "creationTimestamp",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "generation",
-        "resourceVersion",
-    ] {
-        let kept = live["metadata"][field].clone();
-        if kept.is_null() {
+    let mut kept = vec!["creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"];
+    kept.extend(["name", "namespace", "resourceVersion"]);
+    if new["metadata"]["uid"].as_str().unwrap_or_default().is_empty() {
+        kept.push("uid");
+    }
+    for field in kept {
+        let value = live["metadata"][field].clone();
+        if value.is_null() {
             remove(&mut new["metadata"], &[field]);
         } else {
-            new["metadata"][field] = kept;
+            new["metadata"][field] = value;
         }
     }
     remove(&mut new["metadata"], &["selfLink"]);
@@ -285,19 +301,31 @@ pub(super) async fn store_change(
         let generation = shown["metadata"]["generation"].as_i64().unwrap_or(0);
         new["metadata"]["generation"] = json!(generation + 1);
     }
-    let mut errors = object_meta::check_changed(&new["metadata"], &shown["metadata"]);
-    errors.extend(check_content(call, &new, Some(shown), call.subresource.as_deref().unwrap_or_default()));
+    let (metadata, before) = (&new["metadata"], &shown["metadata"]);
+    let mut errors = object_meta::check(metadata, behaviour.name_rule());
+    // The real server runs these twice, for all kinds and for the kind, and its causes show it.
+    errors.extend(object_meta::check_changed(metadata, before));
+    errors.extend(object_meta::check_changed(metadata, before));
+    check_content(call, &new, Some(shown), call.subresource.as_deref().unwrap_or_default(), &mut errors);
     api_errors(call, call.name()?, &errors)?;
+    let is_custom = behaviour == Behaviour::Custom && call.subresource.is_none();
+    let warnings =
+        if is_custom { object_meta::finalizer_warnings(metadata, Some(before)) } else { Vec::new() };
     if same_but_for_times(&new, shown) {
-        return Ok(Written::Object(shown.clone()));
+        return Ok(Written::Object(shown.clone(), warnings));
     }
     if call.options.dry_run {
-        return Ok(Written::Object(new));
+        return Ok(Written::Object(new, warnings));
     }
-    write_change(call, live, new).await
+    write_change(call, live, new, warnings).await
 }
 
-async fn write_change(call: &Call, live: &Arc<Object>, new: Value) -> Result<Written, ApiError> {
+async fn write_change(
+    call: &Call,
+    live: &Arc<Object>,
+    new: Value,
+    warnings: Vec<String>,
+) -> Result<Written, ApiError> {
     let finalizers = new["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty);
     let is_gone = finalizers
         && !new["metadata"]["deletionTimestamp"].is_null()
@@ -309,9 +337,9 @@ async fn write_change(call: &Call, live: &Arc<Object>, new: Value) -> Result<Wri
         Ok(object) if is_gone => {
             let mut last = new;
             last["metadata"]["resourceVersion"] = json!(object.revision.to_string());
-            Ok(Written::Object(last))
+            Ok(Written::Object(last, warnings))
         }
-        Ok(object) => Ok(Written::Object(present(&call.endpoint, &object.value))),
+        Ok(object) => Ok(Written::Object(present(&call.endpoint, &object.value), warnings)),
         Err(WriteError::Disk(error)) => Err(ApiError::internal(error)),
         Err(_) => Ok(Written::Lost),
     }

@@ -4,9 +4,13 @@ use axum::response::Response;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::change::{admit_new, check_place, field_manager, manager_name, settle_namespace, store_new};
+use super::change::{
+    admit_new, check_place, field_manager, manager_name, settle_namespace, store_new, wipe_system_fields,
+};
 use super::incoming;
 use crate::http::{Call, respond};
+use crate::kind::Behaviour;
+use crate::object_meta;
 use crate::status::ApiError;
 
 /// Letters and digits that do not make words.
@@ -18,8 +22,12 @@ const ATTEMPTS: usize = 8;
 
 pub(in crate::http) async fn create(call: &Call) -> Result<Response, ApiError> {
     let incoming = incoming::read(call)?;
+    let mut warnings = incoming.warnings;
+    if call.endpoint.kind.behaviour == Behaviour::Custom {
+        warnings.extend(object_meta::finalizer_warnings(&incoming.value["metadata"], None));
+    }
     let value = insert(call, incoming.value).await?;
-    respond::object_with_warnings(call, StatusCode::CREATED, &value, &incoming.warnings)
+    respond::object_with_warnings(call, StatusCode::CREATED, &value, &warnings)
 }
 
 /// Creates an object that was read and cleaned.
@@ -29,6 +37,7 @@ pub(super) async fn insert(call: &Call, mut value: Value) -> Result<Value, ApiEr
     if !version.is_empty() && version != "0" {
         return Err(ApiError::unexplained("resourceVersion should not be set on objects to be created"));
     }
+    wipe_system_fields(&mut value);
     let now = crate::clock::now();
     let api_version = call.endpoint.api_version();
     field_manager(call, &api_version, &now).update(None, &mut value, &manager_name(call));
@@ -37,9 +46,6 @@ pub(super) async fn insert(call: &Call, mut value: Value) -> Result<Value, ApiEr
 
 /// Creates an object whose managed fields are set; makes a name if it wants one.
 pub(super) async fn insert_managed(call: &Call, mut value: Value, now: &str) -> Result<Value, ApiError> {
-    if let Some(metadata) = value["metadata"].as_object_mut() {
-        metadata.remove("resourceVersion");
-    }
     let prefix = value["metadata"]["generateName"].as_str().unwrap_or_default().to_owned();
     let generates = value["metadata"]["name"].as_str().unwrap_or_default().is_empty() && !prefix.is_empty();
     let mut attempt = 1;
@@ -52,7 +58,7 @@ pub(super) async fn insert_managed(call: &Call, mut value: Value, now: &str) -> 
         let admitted = admit_new(call, value.clone(), now)?;
         match store_new(call, admitted).await {
             Err(error) if generates && error.reason() == "AlreadyExists" && attempt < ATTEMPTS => {
-                attempt += 1
+                attempt += 1;
             }
             other => return other,
         }

@@ -36,7 +36,14 @@ impl DeleteOptions {
             ..Self::default()
         };
         if !call.body.is_empty() {
-            let body = decode::decode(&call.body, true)?.value;
+            let is_yaml = decode::content_type(&call.parts.headers) == "application/yaml";
+            let body = decode::decode(&call.body, is_yaml).map_err(|error| {
+                ApiError::bad_request(format!(
+                    "couldn't get version/kind; json parse error: {}",
+                    error.message()
+                ))
+            })?;
+            let body = body.value;
             let text = |value: &Value| value.as_str().map(str::to_owned);
             if let Some(policy) = text(&body["propagationPolicy"]) {
                 options.propagation = policy;
@@ -56,7 +63,7 @@ impl DeleteOptions {
                 &[crate::field_error::FieldError::not_supported(
                     "propagationPolicy",
                     json!(other),
-                    &["Background", "Foreground", "Orphan"].map(str::to_owned),
+                    &["Foreground", "Background", "Orphan", "nil"].map(str::to_owned),
                 )],
             )),
         }
@@ -72,7 +79,11 @@ enum Deleted {
 
 pub(in crate::http) async fn delete(call: &Call) -> Result<Response, ApiError> {
     if call.subresource.is_some() {
-        return Err(ApiError::method_not_allowed());
+        let kind = &call.endpoint.kind;
+        return Err(match kind.behaviour {
+            Behaviour::Custom => ApiError::not_supported(&kind.group, &kind.plural, "delete"),
+            _ => ApiError::method_not_allowed(),
+        });
     }
     let options = DeleteOptions::read(call)?;
     let name = call.name()?;
@@ -113,7 +124,7 @@ pub(in crate::http) async fn delete_collection(call: &Call) -> Result<Response, 
         }
     }
     let revision = call.core.store.read(crate::store::State::revision);
-    respond::list(call, items, &json!({ "resourceVersion": revision.to_string() }))
+    respond::list(call, items, &respond::list_metadata(&call.endpoint, revision))
 }
 
 async fn delete_one(call: &Call, name: &str, options: &DeleteOptions) -> Result<Deleted, ApiError> {
@@ -159,7 +170,8 @@ fn check_preconditions(
                 "the {what} in the precondition ({wanted}) does not match the {what} in record ({found}). The object \
                  might have been {happened}"
             );
-            return Err(ApiError::conflict(&kind.group, &kind.plural, name, &why));
+            // The real server names the kind here, not the resource.
+            return Err(ApiError::conflict(&kind.group, &kind.kind, name, &why));
         }
     }
     Ok(())

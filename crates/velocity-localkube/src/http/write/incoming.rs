@@ -1,5 +1,7 @@
 //! A request's object: decoded, checked against the path, without unknown fields, with defaults.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use crate::field_error::{Fault, FieldError};
@@ -7,37 +9,99 @@ use crate::http::decode::{self, Decoded};
 use crate::http::options::FieldValidation;
 use crate::http::{Call, protobuf};
 use crate::kind::Behaviour;
-use crate::schema;
+use crate::schema::{self, Schema, Type};
 use crate::status::ApiError;
 
+/// As much of a body as messages show, in bytes.
+const SHOWN: usize = 30;
+
+#[derive(Debug)]
 pub(super) struct Incoming {
     pub(super) value: Value,
     pub(super) warnings: Vec<String>,
 }
 
+/// Why a JSON value is no object of the kind.
+#[derive(Debug)]
+pub(super) struct Undecodable(String);
+
+impl Undecodable {
+    /// As the error of the request with this body.
+    fn in_body(self, call: &Call) -> ApiError {
+        unhandled(call, &call.endpoint.kind.kind, &self.0)
+    }
+
+    /// As the error of the patch that made `patched`.
+    pub(super) fn in_patch(self, patched: &Value) -> ApiError {
+        ApiError::invalid("", "", "", &[FieldError::invalid("patch", json!(patched.to_string()), self.0)])
+    }
+}
+
+fn unhandled(call: &Call, found: &str, why: &str) -> ApiError {
+    let (kind, version) = (&call.endpoint.kind.kind, &call.endpoint.version().name);
+    ApiError::bad_request(format!("{found} in version \"{version}\" cannot be handled as a {kind}: {why}"))
+}
+
 /// Reads the body of a POST or PUT.
 pub(super) fn read(call: &Call) -> Result<Incoming, ApiError> {
-    let decoded = match decode::content_type(&call.parts.headers) {
-        "" | "application/json" => decode::decode(&call.body, false)?,
-        "application/yaml" => decode::decode(&call.body, true)?,
+    let media = decode::content_type(&call.parts.headers);
+    let decoded = match media {
+        "" | "application/json" | "application/yaml" => {
+            decode::decode(&call.body, media == "application/yaml").map_err(|error| {
+                unrecognized(
+                    call,
+                    &format!("couldn't get version/kind; json parse error: {}", error.message()),
+                )
+            })?
+        }
         protobuf::MEDIA_TYPE if call.endpoint.kind.behaviour != Behaviour::Custom => {
             Decoded { value: protobuf::decode(&call.body)?, duplicates: Vec::new() }
         }
-        _ => return Err(ApiError::unsupported_media_type("application/json, application/yaml")),
+        _ => {
+            return Err(ApiError::unsupported_media_type(
+                "application/json, application/yaml, application/vnd.kubernetes.protobuf",
+            ));
+        }
     };
-    check_type(call, &decoded.value)?;
-    clean(call, decoded)
+    check_body_type(call, &decoded.value)?;
+    clean(call, decoded).map_err(|error| error.in_body(call))
 }
 
-/// Refuses an object of another kind or version than the path's.
-pub(super) fn check_type(call: &Call, value: &Value) -> Result<(), ApiError> {
+fn unrecognized(call: &Call, why: &str) -> ApiError {
+    let body = &call.body;
+    let shown = &body[..body.len().min(SHOWN)];
+    let mut summary = match body.first() {
+        None => "<empty>".to_owned(),
+        Some(b'{') => String::from_utf8_lossy(shown).into_owned(),
+        Some(_) => shown.iter().fold(String::new(), |mut text, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        }),
+    };
+    if body.len() > SHOWN {
+        summary.push_str(" ...");
+    }
+    let kind = &call.endpoint.kind.kind;
+    ApiError::bad_request(format!(
+        "the object provided is unrecognized (must be of type {kind}): {why} ({summary})"
+    ))
+}
+
+/// Refuses a body of another kind or version than the path's.
+fn check_body_type(call: &Call, value: &Value) -> Result<(), ApiError> {
     let (kind, expected) = (&call.endpoint.kind, call.endpoint.api_version());
+    let found_type = go_word(value);
     if !value.is_object() {
-        return Err(ApiError::bad_request("the body of the request is not an object"));
+        let why = format!(
+            "couldn't get version/kind; json parse error: json: cannot unmarshal {found_type} into an object"
+        );
+        return Err(unrecognized(call, &why));
     }
     let found = value["kind"].as_str().unwrap_or_default();
     if found.is_empty() {
-        return Err(ApiError::bad_request(format!("Object 'Kind' is missing in '{value}'")));
+        let body = String::from_utf8_lossy(&call.body);
+        return Err(unrecognized(call, &format!("Object 'Kind' is missing in '{body}'")));
     }
     let version = value["apiVersion"].as_str().unwrap_or_default();
     if version != expected {
@@ -45,25 +109,62 @@ pub(super) fn check_type(call: &Call, value: &Value) -> Result<(), ApiError> {
             "the API version in the data ({version}) does not match the expected API version ({expected})"
         )));
     }
-    if found == kind.kind {
-        return Ok(());
+    if found != kind.kind && kind.behaviour != Behaviour::Custom {
+        let version = &call.endpoint.version().name;
+        let group = kind.group.split('.').next().filter(|group| *group == "coordination").unwrap_or("core");
+        let why = format!("converting ({version}.{found}) to ({group}.{}): unknown conversion", kind.kind);
+        return Err(unhandled(call, found, &why));
     }
-    if kind.behaviour == Behaviour::Custom {
-        let error = FieldError::invalid("kind", json!(found), format!("must be {}", kind.kind));
-        let name = value["metadata"]["name"].as_str().unwrap_or_default();
-        return Err(ApiError::invalid(&kind.group, &kind.kind, name, &[error]));
-    }
-    Err(unhandled(call, &format!("the object is a {found}")))
+    check_custom_type(call, value)
 }
 
-fn unhandled(call: &Call, why: &str) -> ApiError {
-    let kind = &call.endpoint.kind.kind;
-    let version = &call.endpoint.version().name;
-    ApiError::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {why}"))
+/// Custom resources say of a wrong type that the object is invalid.
+fn check_custom_type(call: &Call, value: &Value) -> Result<(), ApiError> {
+    let (kind, expected) = (&call.endpoint.kind, call.endpoint.api_version());
+    let text = |field: &str| value[field].as_str().unwrap_or_default();
+    let mut errors = Vec::new();
+    if text("kind") != kind.kind {
+        errors.push(FieldError::invalid("kind", json!(text("kind")), format!("must be {}", kind.kind)));
+    }
+    if text("apiVersion") != expected {
+        errors.push(FieldError::invalid(
+            "apiVersion",
+            json!(text("apiVersion")),
+            format!("must be {expected}"),
+        ));
+    }
+    if errors.is_empty() {
+        return Ok(());
+    }
+    let group = text("apiVersion").split_once('/').map_or("", |(group, _)| group);
+    let name = value["metadata"]["name"].as_str().unwrap_or_default();
+    Err(ApiError::invalid(group, text("kind"), name, &errors))
+}
+
+/// Refuses what a patch made of the type.
+pub(super) fn check_patched_type(call: &Call, value: &Value) -> Result<(), ApiError> {
+    if call.endpoint.kind.behaviour == Behaviour::Custom {
+        return check_custom_type(call, value);
+    }
+    let fits = value["kind"] == call.endpoint.kind.kind && value["apiVersion"] == call.endpoint.api_version();
+    if fits {
+        Ok(())
+    } else {
+        Err(ApiError::bad_request("a patch cannot change the kind or the API version"))
+    }
+}
+
+/// Refuses a configuration to apply that is of another type.
+pub(super) fn check_applied_type(call: &Call, value: &Value) -> Result<(), ApiError> {
+    let text = |field: &str| value[field].as_str().unwrap_or_default();
+    if text("kind") == call.endpoint.kind.kind && text("apiVersion") == call.endpoint.api_version() {
+        return Ok(());
+    }
+    Err(ApiError::bad_request(format!("invalid object type: {}, Kind={}", text("apiVersion"), text("kind"))))
 }
 
 /// Drops unknown fields (or refuses them, as the request says) and sets defaults.
-pub(super) fn clean(call: &Call, decoded: Decoded) -> Result<Incoming, ApiError> {
+pub(super) fn clean(call: &Call, decoded: Decoded) -> Result<Incoming, Undecodable> {
     let Decoded { mut value, duplicates } = decoded;
     if value["metadata"].is_null() {
         value["metadata"] = json!({});
@@ -74,17 +175,43 @@ pub(super) fn clean(call: &Call, decoded: Decoded) -> Result<Incoming, ApiError>
     let unknown = schema::prune(schema, &mut value);
     odd.extend(unknown.iter().map(|path| format!("unknown field \"{path}\"")));
     if call.options.field_validation == FieldValidation::Strict && !odd.is_empty() {
-        return Err(unhandled(call, &format!("strict decoding error: {}", odd.join(", "))));
+        return Err(Undecodable(format!("strict decoding error: {}", odd.join(", "))));
     }
     schema::fill_defaults(schema, &mut value);
+    call.endpoint.kind.behaviour.fill_defaults(&mut value);
     let warnings = if call.options.field_validation == FieldValidation::Warn { odd } else { Vec::new() };
     Ok(Incoming { value, warnings })
 }
 
+fn go_word(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+fn go_type(schema: &Schema) -> &'static str {
+    match (schema.kind, schema.values.format.as_deref()) {
+        (Some(Type::String), Some("byte")) => "[]uint8",
+        (Some(Type::String), Some("date-time")) => "time.Time",
+        (Some(Type::String), _) => "string",
+        (Some(Type::Integer), Some("int32")) => "int32",
+        (Some(Type::Integer), _) => "int64",
+        (Some(Type::Boolean), _) => "bool",
+        (Some(Type::Array), _) => "[]string",
+        _ => "map[string]string",
+    }
+}
+
 /// What Go could not decode into its types: wrong types in metadata, and anywhere in a built-in kind.
-fn check_go_types(call: &Call, value: &Value) -> Result<(), ApiError> {
+fn check_go_types(call: &Call, value: &Value) -> Result<(), Undecodable> {
     let schema = call.endpoint.schema();
-    let errors = if call.endpoint.kind.behaviour == Behaviour::Custom {
+    let is_custom = call.endpoint.kind.behaviour == Behaviour::Custom;
+    let errors = if is_custom {
         let Some(metadata) = schema.properties.get("metadata") else { return Ok(()) };
         schema::validate(metadata, &value["metadata"], None, "metadata")
     } else {
@@ -94,12 +221,36 @@ fn check_go_types(call: &Call, value: &Value) -> Result<(), ApiError> {
     let wrong = errors.iter().find(|error| {
         error.fault == Fault::TypeInvalid && error.value.as_ref().is_some_and(|found| found != "null")
     });
-    match wrong {
-        None => Ok(()),
-        Some(error) => {
-            let found = error.value.as_ref().and_then(Value::as_str).unwrap_or_default();
-            let detail = format!("json: cannot unmarshal {found} into Go struct field {}", error.path);
-            Err(unhandled(call, &detail))
+    let Some(error) = wrong else { return Ok(()) };
+    let (mut node, mut found, mut field) = (Some(schema), value, Vec::new());
+    for segment in error.path.split('.') {
+        let (name, index) = segment
+            .split_once('[')
+            .map_or((segment, None), |(name, rest)| (name, rest.trim_end_matches(']').parse::<usize>().ok()));
+        if node.is_some_and(|schema| schema.properties.contains_key(name)) {
+            field.push(name);
+        }
+        node = node.and_then(|schema| schema.member(name));
+        found = &found[name];
+        if let Some(index) = index {
+            node = node.and_then(|schema| schema.items.as_deref());
+            found = &found[index];
         }
     }
+    if found.is_string() && node.is_some_and(|schema| schema.values.format.as_deref() == Some("byte")) {
+        let text = found.as_str().unwrap_or_default();
+        let bad =
+            text.find(|c: char| !(c.is_ascii_alphanumeric() || "+/=".contains(c))).unwrap_or(text.len());
+        return Err(Undecodable(format!("illegal base64 data at input byte {bad}")));
+    }
+    let place = match (field.first(), is_custom) {
+        (Some(&"metadata"), true) => format!("ObjectMeta.{}", field[1..].join(".")),
+        (Some(&"metadata"), false) => format!("ObjectMeta.{}", field.join(".")),
+        _ => format!("{}.{}", call.endpoint.kind.kind, field.join(".")),
+    };
+    let wanted = node.map_or("string", go_type);
+    Err(Undecodable(format!(
+        "json: cannot unmarshal {} into Go struct field {place} of type {wanted}",
+        go_word(found)
+    )))
 }

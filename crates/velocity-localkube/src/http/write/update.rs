@@ -26,8 +26,9 @@ pub(in crate::http) async fn update(call: &Call) -> Result<Response, ApiError> {
         let now = crate::clock::now();
         let api_version = call.endpoint.api_version();
         field_manager(call, &api_version, &now).update(Some(&shown), &mut new, &manager_name(call));
-        if let Written::Object(value) = store_change(call, &live, &shown, new).await? {
-            return respond::object_with_warnings(call, StatusCode::OK, &value, &incoming.warnings);
+        if let Written::Object(value, more) = store_change(call, &live, &shown, new).await? {
+            let warnings = [incoming.warnings, more].concat();
+            return respond::object_with_warnings(call, StatusCode::OK, &value, &warnings);
         }
         // With a version in the body the next round finds it outdated.
     }
