@@ -3,8 +3,8 @@
 use velocity_schema::field::{Field, FieldType};
 use velocity_schema::{Schema, Value};
 
-use crate::fragment::Fragment;
 use crate::frag;
+use crate::fragment::Fragment;
 use crate::ident::Ident;
 use crate::names::TableNames;
 use crate::sql_type::{SqlType, column_type};
@@ -46,8 +46,12 @@ pub(super) fn checks(field: &Field) -> Vec<(Ident, Fragment)> {
     match &field.kind {
         FieldType::String { min_length, max_length, .. } => {
             let length = || frag!["char_length(", column(), ")"];
-            all.extend(min_length.map(|n| ("minLength", frag![length(), " >= ", Fragment::number(n.into())])));
-            all.extend(max_length.map(|n| ("maxLength", frag![length(), " <= ", Fragment::number(n.into())])));
+            all.extend(
+                min_length.map(|n| ("minLength", frag![length(), " >= ", Fragment::number(n.into())])),
+            );
+            all.extend(
+                max_length.map(|n| ("maxLength", frag![length(), " <= ", Fragment::number(n.into())])),
+            );
         }
         FieldType::Integer { min, max } => {
             let bind = |n: i64| Fragment::bind(SqlType::Int8, Value::Integer(n));
@@ -55,7 +59,8 @@ pub(super) fn checks(field: &Field) -> Vec<(Ident, Fragment)> {
             all.extend(max.map(|n| ("max", frag![column(), " <= ", bind(n)])));
         }
         FieldType::Number { min, max, .. } => {
-            let bind = |n: &bigdecimal::BigDecimal| Fragment::bind(SqlType::Numeric, Value::Number(n.clone()));
+            let bind =
+                |n: &bigdecimal::BigDecimal| Fragment::bind(SqlType::Numeric, Value::Number(n.clone()));
             all.extend(min.as_ref().map(|n| ("min", frag![column(), " >= ", bind(n)])));
             all.extend(max.as_ref().map(|n| ("max", frag![column(), " <= ", bind(n)])));
         }
@@ -73,7 +78,12 @@ pub(super) fn checks(field: &Field) -> Vec<(Ident, Fragment)> {
             all.extend(min_items.map(|n| ("minItems", frag![length(), " >= ", Fragment::number(n.into())])));
             all.extend(max_items.map(|n| ("maxItems", frag![length(), " <= ", Fragment::number(n.into())])));
         }
-        FieldType::Boolean | FieldType::Timestamp | FieldType::Date | FieldType::Time | FieldType::Json | FieldType::Uuid => {}
+        FieldType::Boolean
+        | FieldType::Timestamp
+        | FieldType::Date
+        | FieldType::Time
+        | FieldType::Json
+        | FieldType::Uuid => {}
     }
     let name = |rule: &str| Ident::fitted(&format!("{}_{rule}_check", field.name));
     all.into_iter().map(|(rule, condition)| (name(rule), condition)).collect()
@@ -91,8 +101,16 @@ pub(super) struct ForeignKey {
 impl ForeignKey {
     /// `foreign key ("a") references "s"."t" ("b")`
     pub(super) fn definition(&self) -> String {
-        frag!["foreign key (", &self.column, ") references ", self.target.table_sql(), " (", &self.target_column, ")"]
-            .inline()
+        frag![
+            "foreign key (",
+            &self.column,
+            ") references ",
+            self.target.table_sql(),
+            " (",
+            &self.target_column,
+            ")"
+        ]
+        .inline()
     }
 }
 
@@ -116,8 +134,11 @@ pub(super) fn foreign_keys(schema: &Schema, names: &TableNames) -> Vec<ForeignKe
 
 /// `create table …` with columns, primary key and checks.
 pub(super) fn create_table(schema: &Schema, names: &TableNames) -> String {
-    let mut lines: Vec<String> =
-        schema.fields().iter().map(|field| column_definition(field, field.required || field.system)).collect();
+    let mut lines: Vec<String> = schema
+        .fields()
+        .iter()
+        .map(|field| column_definition(field, field.required || field.system))
+        .collect();
     lines.push("\"deleted_at\" timestamp with time zone".to_owned());
     lines.push("\"_head_hash\" bytea not null".to_owned());
     lines.push(frag!["constraint ", &names.on_fields([], "pkey"), " primary key (\"id\")"].inline());

@@ -2,8 +2,8 @@
 
 use velocity_schema::Schema;
 
-use crate::fragment::Fragment;
 use crate::frag;
+use crate::fragment::Fragment;
 use crate::ident::Ident;
 use crate::names::TableNames;
 
@@ -24,9 +24,28 @@ pub(super) fn grants(schema: &Schema, names: &TableNames) -> String {
     let update = columns(&insertable);
     let role = || Fragment::ident(names.role());
     frag![
-        "revoke all on ", names.table_sql(), ", ", names.history_sql(), " from public, ", role(), ";\n",
-        "grant select (", columns(&readable), "), insert (", insert, "), update (", update, ") on ", names.table_sql(), " to ", role(), ";\n",
-        "grant select on ", names.history_sql(), " to ", role(),
+        "revoke all on ",
+        names.table_sql(),
+        ", ",
+        names.history_sql(),
+        " from public, ",
+        role(),
+        ";\n",
+        "grant select (",
+        columns(&readable),
+        "), insert (",
+        insert,
+        "), update (",
+        update,
+        ") on ",
+        names.table_sql(),
+        " to ",
+        role(),
+        ";\n",
+        "grant select on ",
+        names.history_sql(),
+        " to ",
+        role(),
     ]
     .inline()
 }

@@ -1,7 +1,7 @@
 //! The event table of a schema, partitioned by month.
 
-use crate::fragment::Fragment;
 use crate::frag;
+use crate::fragment::Fragment;
 use crate::ident::{Ident, quote_literal};
 use crate::names::TableNames;
 
@@ -9,7 +9,8 @@ use crate::names::TableNames;
 pub(super) fn create_history(names: &TableNames) -> String {
     let table = || names.history_sql();
     let sequence = Fragment::column(&names.schema, &names.sequence).inline();
-    let default_partition = Fragment::column(&names.schema, &Ident::fitted(&format!("{}_default", names.history.as_str())));
+    let default_partition =
+        Fragment::column(&names.schema, &Ident::fitted(&format!("{}_default", names.history.as_str())));
     let by_record = Ident::fitted(&format!("{}_record", names.history.as_str()));
     let by_seq = Ident::fitted(&format!("{}_order", names.history.as_str()));
     let columns = format!(
@@ -34,13 +35,35 @@ pub(super) fn create_history(names: &TableNames) -> String {
 ",
         quote_literal(&sequence)
     );
-    frag!["create sequence if not exists ", Fragment::column(&names.schema, &names.sequence), ";\ncreate table ", table()].inline()
+    frag![
+        "create sequence if not exists ",
+        Fragment::column(&names.schema, &names.sequence),
+        ";\ncreate table ",
+        table()
+    ]
+    .inline()
         + &columns
         + &frag![
-            "create table ", default_partition, " partition of ", table(), " default;\n",
-            "create index ", &by_record, " on ", table(), " (record_id, version desc);\n",
-            "create index ", &by_seq, " on ", table(), " (seq);\n",
-            "alter sequence ", Fragment::column(&names.schema, &names.sequence), " owned by ", table(), ".seq",
+            "create table ",
+            default_partition,
+            " partition of ",
+            table(),
+            " default;\n",
+            "create index ",
+            &by_record,
+            " on ",
+            table(),
+            " (record_id, version desc);\n",
+            "create index ",
+            &by_seq,
+            " on ",
+            table(),
+            " (seq);\n",
+            "alter sequence ",
+            Fragment::column(&names.schema, &names.sequence),
+            " owned by ",
+            table(),
+            ".seq",
         ]
         .inline()
 }

@@ -4,8 +4,8 @@ use velocity_schema::field::FieldType;
 use velocity_schema::{FieldName, Schema};
 
 use crate::condition;
-use crate::fragment::Fragment;
 use crate::frag;
+use crate::fragment::Fragment;
 use crate::ident::Ident;
 use crate::names::TableNames;
 
@@ -53,7 +53,8 @@ impl WantedIndex {
 
 /// All indexes of a schema besides the primary key's.
 pub fn wanted_indexes(schema: &Schema, names: &TableNames) -> Vec<WantedIndex> {
-    let mut all: Vec<WantedIndex> = unique_fields(schema).iter().map(|fields| unique(fields, names)).collect();
+    let mut all: Vec<WantedIndex> =
+        unique_fields(schema).iter().map(|fields| unique(fields, names)).collect();
     for field in schema.fields() {
         let name = field.name.as_str();
         if name == "id" || field.unique {
@@ -74,12 +75,17 @@ pub fn wanted_indexes(schema: &Schema, names: &TableNames) -> Vec<WantedIndex> {
             }),
             FieldType::Json | FieldType::Array { .. } | FieldType::Bytes { .. } => {}
             // A foreign key's column is looked up when its target is deleted.
-            _ if field.filterable || field.sortable || field.reference.as_ref().is_some_and(|r| r.enforce) => all.push(WantedIndex {
-                name: names.on_fields([name], "idx"),
-                kind: IndexKind::Btree,
-                tail: frag!["(", &Ident::from(&field.name), ", \"id\")"].inline(),
-                shown: name.to_owned(),
-            }),
+            _ if field.filterable
+                || field.sortable
+                || field.reference.as_ref().is_some_and(|r| r.enforce) =>
+            {
+                all.push(WantedIndex {
+                    name: names.on_fields([name], "idx"),
+                    kind: IndexKind::Btree,
+                    tail: frag!["(", &Ident::from(&field.name), ", \"id\")"].inline(),
+                    shown: name.to_owned(),
+                })
+            }
             _ => {}
         }
     }
@@ -104,10 +110,16 @@ fn unique(fields: &[FieldName], names: &TableNames) -> WantedIndex {
 }
 
 fn requested(index: &velocity_schema::schema::Index, names: &TableNames) -> WantedIndex {
-    let shown: Vec<String> =
-        index.keys.iter().map(|key| format!("{}{}", if key.descending { "-" } else { "" }, key.field)).collect();
+    let shown: Vec<String> = index
+        .keys
+        .iter()
+        .map(|key| format!("{}{}", if key.descending { "-" } else { "" }, key.field))
+        .collect();
     let columns = Fragment::join(
-        index.keys.iter().map(|key| frag![&Ident::from(&key.field), if key.descending { " desc" } else { "" }]),
+        index
+            .keys
+            .iter()
+            .map(|key| frag![&Ident::from(&key.field), if key.descending { " desc" } else { "" }]),
         ", ",
     );
     let condition = index.condition.as_ref().map_or_else(Fragment::empty, |filter| {
@@ -116,7 +128,10 @@ fn requested(index: &velocity_schema::schema::Index, names: &TableNames) -> Want
     let tail = frag![columns.parenthesised(), condition].inline();
     let words: Vec<String> = shown.iter().map(|word| word.replace('-', "desc:")).collect();
     // The condition is part of the name, so that two partial indexes on the same fields stay apart.
-    let suffix = index.condition.as_ref().map_or_else(|| "index".to_owned(), |filter| format!("{}_index", tag(filter.source())));
+    let suffix = index
+        .condition
+        .as_ref()
+        .map_or_else(|| "index".to_owned(), |filter| format!("{}_index", tag(filter.source())));
     WantedIndex {
         name: names.on_fields(words.iter().map(String::as_str), &suffix),
         kind: IndexKind::Btree,

@@ -9,8 +9,8 @@ use super::columns::{ForeignKey, checks, column_definition, create_table, defaul
 use super::live::{Live, LiveTable};
 use super::step::{Class, Lock, Step};
 use super::{HIDDEN_COLUMNS, IndexKind, grants, history, policies, triggers, wanted_indexes};
-use crate::fragment::Fragment;
 use crate::frag;
+use crate::fragment::Fragment;
 use crate::ident::{Ident, quote_literal};
 use crate::names::TableNames;
 use crate::sql_type::column_type;
@@ -81,7 +81,11 @@ pub fn plan(schema: &Schema, live: &Live, month: (i32, u32)) -> Plan {
     let wanted = grants::grants(schema, &names);
     if live.grants.as_deref() != Some(fingerprint(&wanted).as_str()) {
         let tag = comment(&frag!["table ", names.table_sql()], &wanted);
-        plan.steps.push(Step::safe("grant the domain's role its rights", Lock::None, format!("{wanted};\n{tag}")));
+        plan.steps.push(Step::safe(
+            "grant the domain's role its rights",
+            Lock::None,
+            format!("{wanted};\n{tag}"),
+        ));
     }
     if !plan.blocked.is_empty() {
         // Nothing half-applied: the table keeps its old shape whole.
@@ -103,7 +107,10 @@ fn column_tags(fields: &[Field], names: &TableNames) -> Vec<String> {
             tags.push(comment(&frag!["constraint ", &name, " on ", names.table_sql()], &condition.inline()));
         }
         if let Some(default) = default_literal(field) {
-            tags.push(comment(&frag!["column ", names.table_sql(), ".", &Ident::from(&field.name)], &default));
+            tags.push(comment(
+                &frag!["column ", names.table_sql(), ".", &Ident::from(&field.name)],
+                &default,
+            ));
         }
     }
     tags
@@ -111,25 +118,40 @@ fn column_tags(fields: &[Field], names: &TableNames) -> Vec<String> {
 
 /// `comment on … is 'velocity:…'`: how the next reconcile knows the text that made a thing.
 fn comment(on: &Fragment, text: &str) -> String {
-    frag!["comment on ", on.clone(), " is "].inline() + &quote_literal(&format!("velocity:{}", fingerprint(text)))
+    frag!["comment on ", on.clone(), " is "].inline()
+        + &quote_literal(&format!("velocity:{}", fingerprint(text)))
 }
 
 fn domain(names: &TableNames, live: &Live, plan: &mut Plan) {
+    // Two schemas of a new domain may be made at once; role and schema are catalog rows that only one may touch.
+    let lock = format!(
+        "select pg_advisory_xact_lock(hashtextextended({}, 0));\n",
+        quote_literal(&format!("velocity-domain:{}", names.schema.as_str()))
+    );
     if !live.role_ready {
         let role = names.role();
         plan.steps.push(Step::safe(
             format!("create role {}", role.as_str()),
             Lock::None,
-            format!("select platform.ensure_domain_role({})", quote_literal(role.as_str())),
+            format!("{lock}select platform.ensure_domain_role({})", quote_literal(role.as_str())),
         ));
     }
     if !live.schema_exists {
         let sql = frag![
-            "create schema if not exists ", &names.schema, ";\n",
-            "revoke all on schema ", &names.schema, " from public;\n",
-            "grant usage on schema ", &names.schema, " to ", names.role(),
+            "create schema if not exists ",
+            &names.schema,
+            ";\nrevoke all on schema ",
+            &names.schema,
+            " from public;\ngrant usage on schema ",
+            &names.schema,
+            " to ",
+            names.role(),
         ];
-        plan.steps.push(Step::safe(format!("create schema {}", names.schema.as_str()), Lock::None, sql.inline()));
+        plan.steps.push(Step::safe(
+            format!("create schema {}", names.schema.as_str()),
+            Lock::None,
+            format!("{lock}{}", sql.inline()),
+        ));
     }
 }
 
@@ -142,7 +164,13 @@ fn columns(schema: &Schema, names: &TableNames, table: &LiveTable, plan: &mut Pl
             let old = field.renamed_from.as_ref().filter(|old| table.columns.contains_key(old.as_str()));
             if let Some(old) = old {
                 let sql = alter() + &frag!["rename column ", &Ident::from(old), " to ", &column].inline();
-                plan.blocked.push(Step::blocked(format!("rename column {old} to {}", field.name), Class::Safe, Lock::AccessExclusive, sql, LATER));
+                plan.blocked.push(Step::blocked(
+                    format!("rename column {old} to {}", field.name),
+                    Class::Safe,
+                    Lock::AccessExclusive,
+                    sql,
+                    LATER,
+                ));
                 continue;
             }
             let mut sql = format!("{}add column {}", alter(), column_definition(field, field.required));
@@ -153,7 +181,10 @@ fn columns(schema: &Schema, names: &TableNames, table: &LiveTable, plan: &mut Pl
             let summary = format!("add column {} ({wanted_type})", field.name);
             if field.required && field.default.is_none() {
                 let (class, reason) = if table.has_rows {
-                    (Class::NeedsData, "existing records would have no value; make the field optional, or give it a default")
+                    (
+                        Class::NeedsData,
+                        "existing records would have no value; make the field optional, or give it a default",
+                    )
                 } else {
                     (Class::Safe, LATER)
                 };
@@ -182,17 +213,32 @@ fn columns(schema: &Schema, names: &TableNames, table: &LiveTable, plan: &mut Pl
             let verb = if wanted_not_null { "set" } else { "drop" };
             let class = if wanted_not_null { Class::NeedsData } else { Class::Safe };
             let sql = format!("{}alter column {column} {verb} not null", alter());
-            plan.blocked.push(Step::blocked(format!("{verb} not null on {}", field.name), class, Lock::AccessExclusive, sql, LATER));
+            plan.blocked.push(Step::blocked(
+                format!("{verb} not null on {}", field.name),
+                class,
+                Lock::AccessExclusive,
+                sql,
+                LATER,
+            ));
         }
         check_changes(field, names, table, plan);
         default_change(field, names, table, plan);
     }
     for name in table.columns.keys() {
-        let renamed = schema.fields().iter().any(|field| field.renamed_from.as_ref().is_some_and(|old| old.as_str() == name));
+        let renamed = schema
+            .fields()
+            .iter()
+            .any(|field| field.renamed_from.as_ref().is_some_and(|old| old.as_str() == name));
         if schema.field(name).is_none() && !HIDDEN_COLUMNS.contains(&name.as_str()) && !renamed {
             let column = Ident::fitted(name);
             let sql = format!("{}drop column {column}", alter());
-            plan.blocked.push(Step::blocked(format!("drop column {name}"), Class::Breaking, Lock::AccessExclusive, sql, LATER));
+            plan.blocked.push(Step::blocked(
+                format!("drop column {name}"),
+                Class::Breaking,
+                Lock::AccessExclusive,
+                sql,
+                LATER,
+            ));
         }
     }
 }
@@ -201,15 +247,25 @@ fn default_change(field: &Field, names: &TableNames, table: &LiveTable, plan: &m
     let wanted = default_literal(field);
     let recorded = table.comments.get(&format!("column {}", field.name));
     let column = || frag!["column ", names.table_sql(), ".", &Ident::from(&field.name)];
-    let alter = frag!["alter table ", names.table_sql(), " alter column ", &Ident::from(&field.name)].inline();
+    let alter =
+        frag!["alter table ", names.table_sql(), " alter column ", &Ident::from(&field.name)].inline();
     match wanted {
         Some(literal) if recorded != Some(&fingerprint(&literal)) => {
             let sql = format!("{alter} set default {literal};\n{}", comment(&column(), &literal));
-            plan.steps.push(Step::safe(format!("set the default of {}", field.name), Lock::AccessExclusive, sql));
+            plan.steps.push(Step::safe(
+                format!("set the default of {}", field.name),
+                Lock::AccessExclusive,
+                sql,
+            ));
         }
         None if recorded.is_some() => {
-            let sql = format!("{alter} drop default;\n{}", frag!["comment on ", column(), " is null"].inline());
-            plan.steps.push(Step::safe(format!("drop the default of {}", field.name), Lock::AccessExclusive, sql));
+            let sql =
+                format!("{alter} drop default;\n{}", frag!["comment on ", column(), " is null"].inline());
+            plan.steps.push(Step::safe(
+                format!("drop the default of {}", field.name),
+                Lock::AccessExclusive,
+                sql,
+            ));
         }
         _ => {}
     }
@@ -223,17 +279,42 @@ fn check_changes(field: &Field, names: &TableNames, table: &LiveTable, plan: &mu
         let same = table.constraints.contains_key(name.as_str())
             && table.comments.get(&tag).is_some_and(|recorded| *recorded == fingerprint(&text));
         if !same {
-            let sql = frag!["alter table ", names.table_sql(), " add constraint ", name, " check (", condition.clone(), ") not valid"].inline();
-            plan.blocked.push(Step::blocked(format!("change check {}", name.as_str()), Class::NeedsData, Lock::AccessExclusive, sql, LATER));
+            let sql = frag![
+                "alter table ",
+                names.table_sql(),
+                " add constraint ",
+                name,
+                " check (",
+                condition.clone(),
+                ") not valid"
+            ]
+            .inline();
+            plan.blocked.push(Step::blocked(
+                format!("change check {}", name.as_str()),
+                Class::NeedsData,
+                Lock::AccessExclusive,
+                sql,
+                LATER,
+            ));
         }
     }
     let prefix = format!("{}_", field.name);
-    for live in table.constraints.keys().filter(|name| name.starts_with(&prefix) && name.ends_with("_check")) {
+    for live in table.constraints.keys().filter(|name| name.starts_with(&prefix) && name.ends_with("_check"))
+    {
         let rule = live.trim_start_matches(&prefix).trim_end_matches("_check");
-        let ours = ["minLength", "maxLength", "min", "max", "enum", "maxSize", "items", "minItems", "maxItems"].contains(&rule);
+        let ours =
+            ["minLength", "maxLength", "min", "max", "enum", "maxSize", "items", "minItems", "maxItems"]
+                .contains(&rule);
         if ours && wanted.iter().all(|(name, _)| name.as_str() != live) {
-            let sql = frag!["alter table ", names.table_sql(), " drop constraint ", &Ident::fitted(live)].inline();
-            plan.blocked.push(Step::blocked(format!("drop check {live}"), Class::Safe, Lock::AccessExclusive, sql, LATER));
+            let sql =
+                frag!["alter table ", names.table_sql(), " drop constraint ", &Ident::fitted(live)].inline();
+            plan.blocked.push(Step::blocked(
+                format!("drop check {live}"),
+                Class::Safe,
+                Lock::AccessExclusive,
+                sql,
+                LATER,
+            ));
         }
     }
 }
@@ -245,7 +326,11 @@ fn events(names: &TableNames, live: &Live, month: (i32, u32), plan: &mut Plan) {
     }
     for (name, sql) in history::partitions(names, month.0, month.1) {
         if !live.partitions.contains(name.as_str()) {
-            plan.steps.push(Step::safe(format!("create partition {}", name.as_str()), Lock::ShareUpdateExclusive, sql));
+            plan.steps.push(Step::safe(
+                format!("create partition {}", name.as_str()),
+                Lock::ShareUpdateExclusive,
+                sql,
+            ));
         }
     }
 }
@@ -253,21 +338,32 @@ fn events(names: &TableNames, live: &Live, month: (i32, u32), plan: &mut Plan) {
 fn indexes(schema: &Schema, names: &TableNames, live: &Live, plan: &mut Plan) {
     let wanted = wanted_indexes(schema, names);
     for index in &wanted {
-        let constraint = || {
-            frag!["alter table ", names.table_sql(), " add constraint ", &index.name, " unique "].inline()
-        };
+        let constraint =
+            || frag!["alter table ", names.table_sql(), " add constraint ", &index.name, " unique "].inline();
         let Some(table) = &live.table else {
-            let sql = if index.kind == IndexKind::Unique { constraint() + &index.tail } else { index.create(names, false) };
+            let sql = if index.kind == IndexKind::Unique {
+                constraint() + &index.tail
+            } else {
+                index.create(names, false)
+            };
             plan.steps.push(Step::safe(format!("index {}", index.shown), Lock::None, sql));
             continue;
         };
         match table.indexes.get(index.name.as_str()) {
-            Some(true) if index.kind != IndexKind::Unique || table.constraints.contains_key(index.name.as_str()) => {}
+            Some(true)
+                if index.kind != IndexKind::Unique || table.constraints.contains_key(index.name.as_str()) => {
+            }
             found if index.kind == IndexKind::Unique => {
                 let sql = constraint() + &index.tail;
                 let summary = format!("add unique constraint on {}", index.shown);
                 if table.has_rows || found.is_some() {
-                    plan.blocked.push(Step::blocked(summary, Class::NeedsData, Lock::ShareRowExclusive, sql, LATER));
+                    plan.blocked.push(Step::blocked(
+                        summary,
+                        Class::NeedsData,
+                        Lock::ShareRowExclusive,
+                        sql,
+                        LATER,
+                    ));
                 } else {
                     plan.steps.push(Step::safe(summary, Lock::AccessExclusive, sql));
                 }
@@ -275,11 +371,21 @@ fn indexes(schema: &Schema, names: &TableNames, live: &Live, plan: &mut Plan) {
             found => {
                 if found == Some(&false) {
                     // An interrupted build leaves an invalid index behind.
-                    let drop = frag!["drop index concurrently ", Fragment::column(&names.schema, &index.name)].inline();
-                    plan.steps.push(Step::safe(format!("drop the unfinished index on {}", index.shown), Lock::ShareUpdateExclusive, drop).alone());
+                    let drop =
+                        frag!["drop index concurrently ", Fragment::column(&names.schema, &index.name)]
+                            .inline();
+                    plan.steps.push(
+                        Step::safe(
+                            format!("drop the unfinished index on {}", index.shown),
+                            Lock::ShareUpdateExclusive,
+                            drop,
+                        )
+                        .alone(),
+                    );
                 }
                 let summary = format!("build index on {}", index.shown);
-                plan.steps.push(Step::safe(summary, Lock::ShareUpdateExclusive, index.create(names, true)).alone());
+                plan.steps
+                    .push(Step::safe(summary, Lock::ShareUpdateExclusive, index.create(names, true)).alone());
             }
         }
     }
@@ -292,10 +398,17 @@ fn indexes(schema: &Schema, names: &TableNames, live: &Live, plan: &mut Plan) {
         let ident = Ident::fitted(name);
         if table.constraints.contains_key(name) {
             let sql = frag!["alter table ", names.table_sql(), " drop constraint ", &ident].inline();
-            plan.blocked.push(Step::blocked(format!("drop unique constraint {name}"), Class::Safe, Lock::AccessExclusive, sql, LATER));
+            plan.blocked.push(Step::blocked(
+                format!("drop unique constraint {name}"),
+                Class::Safe,
+                Lock::AccessExclusive,
+                sql,
+                LATER,
+            ));
         } else {
             let sql = frag!["drop index concurrently ", Fragment::column(&names.schema, &ident)].inline();
-            plan.steps.push(Step::safe(format!("drop index {name}"), Lock::ShareUpdateExclusive, sql).alone());
+            plan.steps
+                .push(Step::safe(format!("drop index {name}"), Lock::ShareUpdateExclusive, sql).alone());
         }
     }
 }
@@ -308,25 +421,43 @@ fn references(schema: &Schema, names: &TableNames, live: &Live, plan: &mut Plan)
         if let Some(table) = present {
             if table.comments.get(&tag) != Some(&fingerprint(&key.definition())) {
                 let sql = frag!["alter table ", names.table_sql(), " drop constraint ", &key.name].inline();
-                plan.blocked.push(Step::blocked(format!("change foreign key {}", key.column.as_str()), Class::NeedsData, Lock::AccessExclusive, sql, LATER));
+                plan.blocked.push(Step::blocked(
+                    format!("change foreign key {}", key.column.as_str()),
+                    Class::NeedsData,
+                    Lock::AccessExclusive,
+                    sql,
+                    LATER,
+                ));
             }
             continue;
         }
         let own = key.target == *names;
         let target = if own { None } else { live.targets.get(&key.target.display()) };
         if !own && target.is_none() {
-            plan.waiting.push(Waiting { field: key.column.as_str().to_owned(), target: key.target.display() });
+            plan.waiting
+                .push(Waiting { field: key.column.as_str().to_owned(), target: key.target.display() });
             continue;
         }
-        let sql = frag!["alter table ", names.table_sql(), " add constraint ", &key.name, " "].inline() + &key.definition();
-        let sql = tagged(sql, vec![comment(&frag!["constraint ", &key.name, " on ", names.table_sql()], &key.definition())]);
+        let sql = frag!["alter table ", names.table_sql(), " add constraint ", &key.name, " "].inline()
+            + &key.definition();
+        let sql = tagged(
+            sql,
+            vec![comment(&frag!["constraint ", &key.name, " on ", names.table_sql()], &key.definition())],
+        );
         let summary = format!("add foreign key {} to {}", key.column.as_str(), key.target.display());
         if let Some(reason) = target.and_then(|target| unfit(key, target)) {
             plan.blocked.push(Step::blocked(summary, Class::Breaking, Lock::ShareRowExclusive, sql, reason));
         } else if live.table.as_ref().is_some_and(|table| table.has_rows) {
-            let existing = live.table.as_ref().is_some_and(|table| table.columns.contains_key(key.column.as_str()));
+            let existing =
+                live.table.as_ref().is_some_and(|table| table.columns.contains_key(key.column.as_str()));
             if existing {
-                plan.blocked.push(Step::blocked(summary, Class::NeedsData, Lock::ShareRowExclusive, sql, LATER));
+                plan.blocked.push(Step::blocked(
+                    summary,
+                    Class::NeedsData,
+                    Lock::ShareRowExclusive,
+                    sql,
+                    LATER,
+                ));
             } else {
                 plan.steps.push(Step::safe(summary, Lock::ShareRowExclusive, sql));
             }
@@ -337,8 +468,15 @@ fn references(schema: &Schema, names: &TableNames, live: &Live, plan: &mut Plan)
     if let Some(table) = &live.table {
         for name in table.constraints.keys().filter(|name| name.ends_with("_fkey")) {
             if keys.iter().all(|key| key.name.as_str() != name) {
-                let sql = frag!["alter table ", names.table_sql(), " drop constraint ", &Ident::fitted(name)].inline();
-                plan.blocked.push(Step::blocked(format!("drop foreign key {name}"), Class::Safe, Lock::AccessExclusive, sql, LATER));
+                let sql = frag!["alter table ", names.table_sql(), " drop constraint ", &Ident::fitted(name)]
+                    .inline();
+                plan.blocked.push(Step::blocked(
+                    format!("drop foreign key {name}"),
+                    Class::Safe,
+                    Lock::AccessExclusive,
+                    sql,
+                    LATER,
+                ));
             }
         }
     }
@@ -348,12 +486,15 @@ fn unfit(key: &ForeignKey, target: &super::live::Target) -> Option<String> {
     let column = key.target_column.as_str();
     match target.columns.get(column) {
         None => Some(format!("{} has no field `{column}`", key.target.display())),
-        Some(live) if *live != key.column_type => {
-            Some(format!("`{column}` of {} is {live}, this field is {}; give both the same type", key.target.display(), key.column_type))
-        }
-        Some(_) if !target.unique.contains(column) => {
-            Some(format!("`{column}` of {} is not unique; declare it `unique: true` there, or set `enforce: false` here", key.target.display()))
-        }
+        Some(live) if *live != key.column_type => Some(format!(
+            "`{column}` of {} is {live}, this field is {}; give both the same type",
+            key.target.display(),
+            key.column_type
+        )),
+        Some(_) if !target.unique.contains(column) => Some(format!(
+            "`{column}` of {} is not unique; declare it `unique: true` there, or set `enforce: false` here",
+            key.target.display()
+        )),
         Some(_) => None,
     }
 }
@@ -387,7 +528,11 @@ fn row_security(schema: &Schema, names: &TableNames, live: &Live, plan: &mut Pla
         }
     }
     for policy in policies::policies(schema, names) {
-        let (table, sql_name) = if policy.on_history { (&live.history, names.history_sql()) } else { (&live.table, names.table_sql()) };
+        let (table, sql_name) = if policy.on_history {
+            (&live.history, names.history_sql())
+        } else {
+            (&live.table, names.table_sql())
+        };
         let name = Ident::fixed(policy.name);
         let tag = format!("policy {}", policy.name);
         let current = table.as_ref().and_then(|table| table.comments.get(&tag));

@@ -6,8 +6,8 @@ use velocity_schema::schema::{Operation, SYSTEM_ROLE_ADMIN};
 use velocity_schema::{FieldType, Schema, Value};
 
 use crate::condition;
-use crate::fragment::Fragment;
 use crate::frag;
+use crate::fragment::Fragment;
 use crate::ident::Ident;
 use crate::names::TableNames;
 use crate::sql_type::SqlType;
@@ -24,7 +24,11 @@ pub(super) struct Policy {
 pub(super) fn policies(schema: &Schema, names: &TableNames) -> Vec<Policy> {
     let every: BTreeSet<&str> = schema.access().all_roles();
     let of = |operations: &[Operation]| -> BTreeSet<&str> {
-        operations.iter().flat_map(|operation| schema.access().roles(*operation)).map(String::as_str).collect()
+        operations
+            .iter()
+            .flat_map(|operation| schema.access().roles(*operation))
+            .map(String::as_str)
+            .collect()
     };
     let create = of(&[Operation::Create]);
     let change = of(&[Operation::Update, Operation::Delete, Operation::Restore]);
@@ -35,7 +39,14 @@ pub(super) fn policies(schema: &Schema, names: &TableNames) -> Vec<Policy> {
         table("velocity_insert", frag![to("insert"), "with check (", visible(schema, &create), ")"]),
         table(
             "velocity_update",
-            frag![to("update"), "using (", visible(schema, &change), ") with check (", visible(schema, &change), ")"],
+            frag![
+                to("update"),
+                "using (",
+                visible(schema, &change),
+                ") with check (",
+                visible(schema, &change),
+                ")"
+            ],
         ),
         Policy {
             name: "velocity_select",
@@ -70,7 +81,11 @@ fn visible(schema: &Schema, roles: &BTreeSet<&str>) -> Fragment {
         let condition = condition::to_sql(&filter.condition, &column).parenthesised();
         alternatives.push(frag!["(", holds_any(&role), " and ", condition, ")"]);
     }
-    let own = if alternatives.is_empty() { Fragment::sql("false") } else { Fragment::join(alternatives, " or ").parenthesised() };
+    let own = if alternatives.is_empty() {
+        Fragment::sql("false")
+    } else {
+        Fragment::join(alternatives, " or ").parenthesised()
+    };
     let everyone = filters
         .iter()
         .filter(|filter| filter.role == "*")

@@ -72,7 +72,14 @@ pub struct Step {
 impl Step {
     /// A step that is applied at once.
     pub fn safe(summary: impl Into<String>, lock: Lock, sql: impl Into<String>) -> Self {
-        Self { summary: summary.into(), class: Class::Safe, lock, sql: sql.into(), reason: None, alone: false }
+        Self {
+            summary: summary.into(),
+            class: Class::Safe,
+            lock,
+            sql: sql.into(),
+            reason: None,
+            alone: false,
+        }
     }
 
     /// A step that is not applied, and why.
@@ -83,7 +90,14 @@ impl Step {
         sql: impl Into<String>,
         reason: impl Into<String>,
     ) -> Self {
-        Self { summary: summary.into(), class, lock, sql: sql.into(), reason: Some(reason.into()), alone: false }
+        Self {
+            summary: summary.into(),
+            class,
+            lock,
+            sql: sql.into(),
+            reason: Some(reason.into()),
+            alone: false,
+        }
     }
 
     /// The same, outside a transaction.

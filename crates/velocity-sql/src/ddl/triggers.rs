@@ -9,15 +9,14 @@ use velocity_schema::{Schema, Value};
 
 use super::HIDDEN_COLUMNS;
 use super::columns::foreign_keys;
-use crate::fragment::Fragment;
 use crate::frag;
+use crate::fragment::Fragment;
 use crate::ident::{Ident, quote_literal};
 use crate::names::TableNames;
 use crate::sql_type::SqlType;
 
 /// The settings that make the text form of every value the same in every session.
-const FIXED_SETTINGS: &str =
-    "set search_path = pg_catalog, pg_temp\n  set timezone = 'UTC'\n  set bytea_output = 'hex'\n  set extra_float_digits = 1";
+const FIXED_SETTINGS: &str = "set search_path = pg_catalog, pg_temp\n  set timezone = 'UTC'\n  set bytea_output = 'hex'\n  set extra_float_digits = 1";
 
 /// The triggers: name, when, and the function's name.
 pub(super) fn triggers(names: &TableNames) -> Vec<(&'static str, String)> {
@@ -26,21 +25,39 @@ pub(super) fn triggers(names: &TableNames) -> Vec<(&'static str, String)> {
     let on = || frag![" on ", names.table_sql(), " "];
     let create = |name: &'static str, when: &'static str, rest: &'static str, function: &Fragment| {
         let sql = frag![
-            "create trigger ", &Ident::fixed(name), " ", when, on(), rest, " execute function ", function.clone(), "()"
+            "create trigger ",
+            &Ident::fixed(name),
+            " ",
+            when,
+            on(),
+            rest,
+            " execute function ",
+            function.clone(),
+            "()"
         ]
         .inline();
         (name, sql)
     };
     vec![
         create("velocity_before", "before insert or update", "for each row", &before),
-        create("velocity_insert", "after insert", "referencing new table as new_rows for each statement", &after),
+        create(
+            "velocity_insert",
+            "after insert",
+            "referencing new table as new_rows for each statement",
+            &after,
+        ),
         create(
             "velocity_update",
             "after update",
             "referencing old table as old_rows new table as new_rows for each statement",
             &after,
         ),
-        create("velocity_delete", "after delete", "referencing old table as old_rows for each statement", &after),
+        create(
+            "velocity_delete",
+            "after delete",
+            "referencing old table as old_rows for each statement",
+            &after,
+        ),
         create("velocity_truncate", "before truncate", "for each statement", &after),
     ]
 }
@@ -85,7 +102,10 @@ fn changed(schema: &Schema, old: &str, new: &str) -> String {
         .filter(|field| !field.system && field.name.as_str() != "id")
         .map(|field| {
             let column = Ident::from(&field.name);
-            format!("case when {old}.{column} is distinct from {new}.{column} then {} end", quote_literal(field.name.as_str()))
+            format!(
+                "case when {old}.{column} is distinct from {new}.{column} then {} end",
+                quote_literal(field.name.as_str())
+            )
         })
         .collect();
     format!("array_remove(array[{}]::text[], null)", cases.join(",\n      "))
