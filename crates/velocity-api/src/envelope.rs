@@ -210,7 +210,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_handler_that_never_ends_is_given_up_at_the_deadline() {
-        let envelope = Envelope::new(Metrics::new(Vec::new()), Duration::from_secs(60));
+        let envelope = Envelope::new(Metrics::new(Vec::new()), Duration::from_mins(1));
         let never = service_fn(|_: Request| std::future::pending::<Result<Response, Infallible>>());
         let answer = envelope.layer(never).oneshot(request()).await.unwrap();
         assert_eq!(

@@ -84,7 +84,7 @@ pub(crate) enum ApiError {
     Plan(#[from] PlanError),
     /// The store did not do it.
     #[error("{}", of_record(.0))]
-    Record(RecordError),
+    Record(#[source] RecordError),
     /// As many exports run as may.
     #[error("as many exports run as may run at once: try again when one has ended")]
     TooManyExports,
@@ -318,5 +318,44 @@ impl IntoResponse for ApiError {
         response.headers_mut().extend(self.headers());
         response.extensions_mut().insert(Failure(Arc::new(self)));
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_of_ours_is_told_to_the_log_and_not_to_the_caller() {
+        let source = std::io::Error::other("disk on fire at /var/lib");
+        let error = ApiError::from(RecordError::Internal { source: Box::new(source) });
+        assert!(error.causes().ends_with("disk on fire at /var/lib"), "{}", error.causes());
+        let problem = serde_json::to_string(&error.problem()).unwrap();
+        assert!(!problem.contains("fire") && problem.contains("INTERNAL_ERROR"), "{problem}");
+    }
+
+    #[test]
+    fn the_errors_of_a_bulk_name_the_operation_and_its_field() {
+        let failure = |index, error| velocity_store::records::BulkFailure { index, error };
+        let failures = vec![
+            failure(3, RecordError::UniqueViolation { fields: vec!["code".to_owned()] }),
+            failure(5, RecordError::NotFound),
+        ];
+        let problem = record_problem(&RecordError::Bulk { failures });
+        let fields: Vec<&str> = problem.errors.iter().map(|error| error.field.as_str()).collect();
+        assert_eq!((problem.status, fields), (409, vec!["operations[3].code", "operations[5]"]));
+    }
+
+    #[test]
+    fn what_waits_says_how_long() {
+        let retry_after = Duration::from_millis(1500);
+        let unavailable = RecordError::Unavailable {
+            retry_after,
+            ran: Ran::Unknown,
+            source: Box::new(WireError::TransactionFailed),
+        };
+        let error = ApiError::from(unavailable);
+        assert_eq!(error.headers()[RETRY_AFTER], "2");
+        assert!(error.to_string().contains("Idempotency-Key"), "{error}");
     }
 }

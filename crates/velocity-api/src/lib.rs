@@ -3,6 +3,9 @@
 //! A request is extracted (identity, scope, one snapshot of its schema), planned by `velocity-sql`, run by
 //! `velocity-store` and presented. No SQL is written here, and nothing is read from the Kubernetes API but by the
 //! [`informer`].
+//!
+//! Wiring: [`Database::open`] refuses a login with rights of its own; [`informer::run`] fills a [`CurrentCatalog`] and
+//! [`Strategies`]; [`serve()`] answers requests over them and [`serve_metrics`] is for a port of its own.
 
 mod catalog;
 mod config;

@@ -95,7 +95,7 @@ impl Metrics {
     }
 
     /// The OpenMetrics text.
-    pub(crate) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         let mut out = String::new();
         if encode(&mut out, &self.registry).is_err() {
             let _ = writeln!(out, "# EOF");

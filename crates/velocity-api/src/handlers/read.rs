@@ -3,11 +3,11 @@
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, ETAG};
+use http::header::{CONTENT_TYPE, ETAG, IF_MATCH};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 
-use super::write::{data, id_of};
+use super::write::{data, id_of, refuse_conditions};
 use crate::error::ApiError;
 use crate::request::conditional::if_none_match;
 use crate::request::{accept, query};
@@ -21,6 +21,7 @@ pub(crate) async fn read_record(
 ) -> Result<Response, ApiError> {
     let id = id_of(&scope.caller, &parts)?;
     let [] = query::only(parts.uri.query(), [])?;
+    refuse_conditions(&parts, &[IF_MATCH])?;
     let numbers = accept::numbers(&parts.headers)?;
     let tags = if_none_match(&parts.headers)?;
     let (session, table) = scope.reading(&api);

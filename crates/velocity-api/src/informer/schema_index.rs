@@ -79,10 +79,8 @@ impl SchemaIndex {
         let load = entry.load(&key);
         let path = entry.path.clone();
         self.objects.insert(key.clone(), entry);
-        if claimed_before != path {
-            if let Some(old) = claimed_before {
-                self.release(&old, &key);
-            }
+        if let Some(old) = claimed_before.filter(|old| Some(old) != path.as_ref()) {
+            self.release(&old, &key);
         }
         if let Some(path) = path {
             self.claims.entry(path.to_string()).or_default().insert(key);

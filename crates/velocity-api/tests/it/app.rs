@@ -24,6 +24,7 @@ pub(crate) struct App {
     pub(crate) database: TestDatabase,
     pub(crate) catalog: CurrentCatalog,
     pub(crate) strategies: Strategies,
+    pub(crate) readiness: Readiness,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) schema: Arc<Schema>,
     key: DevKey,
@@ -116,10 +117,20 @@ impl App {
     }
 
     pub(crate) async fn build(spec: &str, config: Config, exclusive: ExclusiveLimits) -> Self {
+        let database = TestDatabase::create_from(&PLATFORM).await;
+        Self::on(database, spec, config, exclusive).await
+    }
+
+    /// On a database in which the platform's own tables are.
+    pub(crate) async fn on(
+        database: TestDatabase,
+        spec: &str,
+        config: Config,
+        exclusive: ExclusiveLimits,
+    ) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(1);
         let domain = format!("d{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let schema = Arc::new(schema(&spec.replace("DOMAIN", &domain)));
-        let database = TestDatabase::create_from(&PLATFORM).await;
         provision(&database, &schema).await;
         let mut catalog = Catalog::default();
         catalog.served.insert(Arc::clone(&schema));
@@ -154,6 +165,7 @@ impl App {
             database,
             catalog: current,
             strategies,
+            readiness,
             metrics,
             schema,
             key,

@@ -61,6 +61,7 @@ async fn contradictions_and_conditions_without_meaning_are_refused() {
         .is_problem(400, "MALFORMED_REQUEST");
     with("If-Match", "1").patch(&path, &json!({ "note": "x" })).await.is_problem(400, "MALFORMED_REQUEST");
     with("If-Match", "\"1\"").post("", &body).await.is_problem(400, "MALFORMED_REQUEST");
+    with("If-Match", "\"1\"").get(&path).await.is_problem(400, "MALFORMED_REQUEST");
     with("If-None-Match", "*")
         .patch(&path, &json!({ "note": "x" }))
         .await

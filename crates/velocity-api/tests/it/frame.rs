@@ -23,6 +23,34 @@ async fn an_id_is_echoed_or_made_and_the_headers_protect() {
 }
 
 #[tokio::test]
+async fn http_2_is_spoken_without_an_upgrade() {
+    let app = App::new().await;
+    let client = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+    let token = app.token("ravi", &["writer"], &json!({}));
+    let ask = || client.get(format!("{}{}", app.base, app.endpoint())).bearer_auth(&token).send();
+    for reply in futures::future::join_all((0..20).map(|_| ask())).await {
+        let reply = reply.unwrap();
+        assert_eq!((reply.status().as_u16(), reply.version()), (200, reqwest::Version::HTTP_2));
+    }
+}
+
+#[tokio::test]
+async fn connections_over_the_limit_wait_for_their_turn() {
+    let connections =
+        velocity_api::ConnectionConfig { max_connections: 1, ..velocity_api::ConnectionConfig::default() };
+    let app = App::with(ORDERS, Config { connections, ..Config::default() }).await;
+    let first = tokio::net::TcpStream::connect(app.address).await.unwrap();
+    let mut second = tokio::net::TcpStream::connect(app.address).await.unwrap();
+    second.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    let early = tokio::time::timeout(Duration::from_millis(200), second.read_buf(&mut answer)).await;
+    assert!(early.is_err(), "{early:?}");
+    drop(first);
+    second.read_to_end(&mut answer).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 200"));
+}
+
+#[tokio::test]
 async fn a_wrong_method_names_the_right_ones_and_an_unknown_route_is_a_problem() {
     let app = App::new().await;
     let client = app.as_anyone();

@@ -33,6 +33,20 @@ async fn eight_at_once_with_one_key_make_one_record() {
 }
 
 #[tokio::test]
+async fn a_retry_of_a_conditional_write_gets_its_first_answer_though_the_version_has_moved() {
+    let app = App::new().await;
+    let path = format!("/{}", app.as_writer().order("A", "1", None).await);
+    for (key, tags) in [("one", "\"1\""), ("several", "\"2\", \"9\"")] {
+        let client = app.as_writer().header("Idempotency-Key", key).header("If-Match", tags);
+        let first = client.patch(&path, &json!({ "note": key })).await.is(200);
+        let again = client.patch(&path, &json!({ "note": key })).await.is(200);
+        assert_eq!((again.header("idempotent-replay"), &again.body), ("true", &first.body), "{tags}");
+        let other = app.as_writer().header("Idempotency-Key", key).header("If-Match", "\"7\"");
+        other.patch(&path, &json!({ "note": key })).await.is_problem(422, "IDEMPOTENCY_CONFLICT");
+    }
+}
+
+#[tokio::test]
 async fn a_key_belongs_to_its_actor() {
     let app = App::new().await;
     let (ravi, mia) = (app.as_writer(), app.as_actor("mia", &["writer"], &json!({})));

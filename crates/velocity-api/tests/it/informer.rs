@@ -1,15 +1,22 @@
 //! From the Kubernetes API to what is served. The API server here is a script of lists and watches.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{broadcast, mpsc};
+use velocity_access::DevKey;
 use velocity_api::informer::{Provisioned, ProvisionedSpecs, Targets};
-use velocity_api::{CurrentCatalog, Found, Metrics, Readiness, Strategies, informer};
+use velocity_api::{CurrentCatalog, Found, Metrics, Readiness, StoredSpecs, Strategies, informer};
+use velocity_schema::Schema;
 use velocity_schema::spec::SchemaDefinitionSpec;
+use velocity_store::platform::{ProvisionedSpec, record_provisioned};
+use velocity_testkit::provision;
+
+use crate::app::App;
 
 type Specs = std::sync::Mutex<std::collections::HashMap<String, Value>>;
 
@@ -44,32 +51,47 @@ fn object(name: &str, version: u32, spec: &Value, provisioned: Option<&str>) -> 
     })
 }
 
-/// A Kubernetes API that lists `listed` and then streams what is sent.
+fn strategy(key: &DevKey) -> Value {
+    json!({
+        "apiVersion": "velocity.sh/v1", "kind": "AuthStrategy",
+        "metadata": { "name": "dev", "namespace": "platform", "uid": "s", "resourceVersion": "1" },
+        "spec": key.strategy(),
+    })
+}
+
+/// A Kubernetes API that lists `listed` and then streams what is sent, objects of either kind.
 struct Cluster {
     client: kube::Client,
     events: mpsc::UnboundedSender<Value>,
 }
 
 fn cluster(listed: Vec<Value>) -> Cluster {
-    let (events, stream) = mpsc::unbounded_channel::<Value>();
-    let stream = Arc::new(tokio::sync::Mutex::new(stream));
+    let (events, mut sent) = mpsc::unbounded_channel::<Value>();
+    let (schemas, strategies) = (broadcast::Sender::<Value>::new(16), broadcast::Sender::<Value>::new(16));
+    let (to_schemas, to_strategies) = (schemas.clone(), strategies.clone());
+    tokio::spawn(async move {
+        while let Some(event) = sent.recv().await {
+            let to = if event["object"]["kind"] == "AuthStrategy" { &to_strategies } else { &to_schemas };
+            // Until somebody watches.
+            while to.send(event.clone()).is_err() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+    });
     let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
-        let (listed, stream) = (listed.clone(), Arc::clone(&stream));
+        let is_schemas = request.uri().path().ends_with("schemadefinitions");
+        let stream = if is_schemas { schemas.subscribe() } else { strategies.subscribe() };
+        let of_kind = |object: &&Value| (object["kind"] != "AuthStrategy") == is_schemas;
+        let items: Vec<Value> = listed.iter().filter(of_kind).cloned().collect();
+        let is_watch = request.uri().query().unwrap_or("").contains("watch=true");
         async move {
-            let (path, query) =
-                (request.uri().path().to_owned(), request.uri().query().unwrap_or("").to_owned());
-            let is_schemas = path.ends_with("schemadefinitions");
-            let body = if query.contains("watch=true") {
-                let lines = futures::stream::unfold(stream, move |stream| async move {
-                    if !is_schemas {
-                        std::future::pending::<()>().await;
-                    }
-                    let event = stream.lock().await.recv().await?;
+            let body = if is_watch {
+                let lines = futures::stream::unfold(stream, |mut stream| async move {
+                    let event = stream.recv().await.ok()?;
                     Some((Ok::<_, std::io::Error>(format!("{event}\n")), stream))
                 });
                 axum::body::Body::from_stream(lines)
             } else {
-                let items = if is_schemas { listed } else { Vec::new() };
                 let list = json!({ "apiVersion": "velocity.sh/v1", "kind": "List", "metadata": { "resourceVersion": "1" }, "items": items });
                 axum::body::Body::from(list.to_string())
             };
@@ -81,6 +103,7 @@ fn cluster(listed: Vec<Value>) -> Cluster {
 
 struct Running {
     catalog: CurrentCatalog,
+    metrics: Arc<Metrics>,
     readiness: Readiness,
     task: tokio::task::JoinHandle<()>,
 }
@@ -92,15 +115,16 @@ impl Drop for Running {
 }
 
 fn run(client: kube::Client, stored: Arc<Stored>) -> Running {
-    let (catalog, readiness) = (CurrentCatalog::default(), Readiness::default());
+    let (catalog, readiness, metrics) =
+        (CurrentCatalog::default(), Readiness::default(), Metrics::new(Vec::new()));
     let targets = Targets {
         catalog: catalog.clone(),
         strategies: Strategies::default(),
         readiness: readiness.clone(),
-        metrics: Metrics::new(Vec::new()),
+        metrics: Arc::clone(&metrics),
         records: None,
     };
-    Running { catalog, readiness, task: tokio::spawn(informer::run(client, stored, targets)) }
+    Running { catalog, metrics, readiness, task: tokio::spawn(informer::run(client, stored, targets)) }
 }
 
 async fn until(what: &str, holds: impl Fn() -> bool) {
@@ -148,14 +172,87 @@ async fn after_a_restart_what_is_provisioned_is_served_from_the_store_also_if_it
     until("the stored spec", || served(&running.catalog, "order") == Some(hash(&old))).await;
 }
 
+/// A Kubernetes API that answers the first list and fails ever after.
+fn failing_after_the_list(listed: Vec<Value>) -> kube::Client {
+    let listed_once = Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
+    let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+        let is_schemas = request.uri().path().ends_with("schemadefinitions");
+        let again = listed_once[usize::from(is_schemas)].swap(true, Ordering::Relaxed);
+        let items = if is_schemas { listed.clone() } else { Vec::new() };
+        async move {
+            if again {
+                return Err(std::io::Error::other("nobody there"));
+            }
+            let list = json!({ "apiVersion": "velocity.sh/v1", "kind": "List", "metadata": { "resourceVersion": "1" }, "items": items });
+            Ok(http::Response::new(axum::body::Body::from(list.to_string())))
+        }
+    });
+    kube::Client::new(service, "default")
+}
+
 #[tokio::test]
 async fn while_the_kubernetes_api_is_away_everything_goes_on_as_it_was() {
     let order = spec("order", &["a"]);
-    let cluster = cluster(vec![object("order", 1, &order, Some(&hash(&order)))]);
-    let running = run(cluster.client, Arc::default());
+    let client = failing_after_the_list(vec![object("order", 1, &order, Some(&hash(&order)))]);
+    let running = run(client, Arc::default());
     until("ready", || running.readiness.missing().is_empty()).await;
-    drop(cluster.events);
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    until("the failures are counted", || {
+        let text = running.metrics.text();
+        text.contains(r#"velocity_informer_errors_total{kind="SchemaDefinition"}"#)
+    })
+    .await;
     assert_eq!(served(&running.catalog, "order"), Some(hash(&order)));
     assert!(running.readiness.missing().is_empty());
+}
+
+#[tokio::test]
+async fn a_blocked_schema_a_strategy_and_a_token_are_all_it_takes_to_serve() {
+    let app = App::new().await;
+    let key = DevKey::generate().unwrap();
+    let (stored, path) = (spec("order", &["a"]), "acme/shop/sales/order/v1");
+    provision(&app.database, &Schema::parse(&SchemaDefinitionSpec::from_json(&stored).unwrap()).unwrap())
+        .await;
+    let provisioned = ProvisionedSpec {
+        path: path.to_owned(),
+        namespace: "acme-shop-sales".to_owned(),
+        spec: stored.clone(),
+        spec_hash: hash(&stored),
+    };
+    record_provisioned(&app.database.owner().await, &provisioned).await.unwrap();
+    let blocked = object("order", 2, &spec("order", &["b"]), Some(&hash(&stored)));
+    let cluster = cluster(vec![blocked, strategy(&key)]);
+    let targets = Targets {
+        catalog: app.catalog.clone(),
+        strategies: app.strategies.clone(),
+        readiness: app.readiness.clone(),
+        metrics: app.metrics.clone(),
+        records: None,
+    };
+    let specs = Arc::new(StoredSpecs::new(app.database.api_url()).unwrap());
+    let running = tokio::spawn(informer::run(cluster.client, specs, targets));
+    until("the stored spec", || served(&app.catalog, "order") == Some(hash(&stored))).await;
+    until("ready", || app.readiness.missing().is_empty()).await;
+    app.anonymous().get("//readyz").await.is(200);
+    let mint = |key: &DevKey| {
+        let roles = ["platform-admin".to_owned()];
+        key.mint("ravi", &roles, &serde_json::Map::new(), jiff::Timestamp::now(), Duration::from_mins(5))
+            .unwrap()
+    };
+    let client = app.anonymous().bearer(&mint(&key));
+    let created = client
+        .send(reqwest::Method::POST, &format!("//api/{path}"), Some(json!({ "a": "x" }).to_string()))
+        .await;
+    assert_eq!(created.is(201).data()["a"], "x");
+    // A new key in the strategy: the old one's tokens are worth nothing any more.
+    let other = DevKey::generate().unwrap();
+    cluster.events.send(json!({ "type": "MODIFIED", "object": strategy(&other) })).unwrap();
+    let listing = format!("//api/{path}");
+    let refused = async {
+        while client.get(&listing).await.status != 401 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(20), refused).await.is_ok(), "the old key still works");
+    app.anonymous().bearer(&mint(&other)).get(&listing).await.is(200);
+    running.abort();
 }

@@ -13,4 +13,5 @@ mod frame;
 mod idempotency;
 mod informer;
 mod lists;
+mod outages;
 mod records;

@@ -55,7 +55,13 @@ async fn a_history_is_paged_and_remembers_actor_request_and_reason() {
     let client = app.as_anyone();
     let id = client.order("A-1", "1", None).await;
     let marked = client.clone().header("X-Request-ID", "req-7").header("X-Reason", "a better note");
+    let marked = marked.header("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
     marked.patch(&format!("/{id}"), &json!({ "note": "x" })).await.is(200);
+    let history = velocity_sql::names::TableNames::of(app.schema.path()).history_sql().inline();
+    let traces = format!("select trace_id, actor_type, strategy from {history} where version = 2");
+    let row = app.database.owner().await.query_one(&traces, &[]).await.unwrap();
+    let kept: (String, String, String) = (row.get(0), row.get(1), row.get(2));
+    assert_eq!(kept, ("4bf92f3577b34da6a3ce929d0e0e4736".into(), "user".into(), "platform/dev".into()));
     let page = client.get(&format!("/{id}/history?limit=1")).await.is(200).json();
     let event = &page["data"][0];
     assert_eq!(
