@@ -1,0 +1,165 @@
+//! The same transaction through pgbench: pipelined, prepared, under the same role.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use anyhow::{Context, ensure};
+use tokio::process::Command;
+use tokio_postgres::config::Host;
+
+use crate::args::{Args, Operation};
+use crate::capture::Transaction;
+use crate::orders::Orders;
+use crate::server::Server;
+
+/// A script with what it needs.
+pub(crate) struct Script {
+    text: String,
+    /// Values of the script's variables.
+    variables: Vec<(String, String)>,
+    /// The role of the transaction.
+    role: String,
+}
+
+impl Script {
+    /// The script of a captured transaction.
+    pub(crate) fn new(
+        transaction: &Transaction,
+        orders: &Orders,
+        operation: Operation,
+    ) -> anyhow::Result<Self> {
+        let role = transaction
+            .statements
+            .first()
+            .and_then(|settings| settings.parameters.first().cloned().flatten());
+        let mut script = Self {
+            text: orders.pgbench_values(operation) + "\\startpipeline\n",
+            variables: vec![("n".to_owned(), "0".to_owned())],
+            role: role.context("the first statement sets no role")?,
+        };
+        let varying = transaction.varying;
+        let variable = |value: &str| match value.parse::<u64>() {
+            Ok(number) if number == varying.id => Some("id"),
+            Ok(number) if number == varying.customer => Some("customer"),
+            Ok(number) if number == varying.quantity => Some("quantity"),
+            _ => None,
+        };
+        for (at, statement) in transaction.statements.iter().enumerate() {
+            let names: Vec<String> = (1..)
+                .zip(&statement.parameters)
+                .map(|(number, value)| match value {
+                    None => "null".to_owned(),
+                    Some(value) => match variable(value) {
+                        Some(name) => format!(":{name}"),
+                        None => {
+                            let name = format!("s{at}p{number}");
+                            script.variables.push((name.clone(), value.clone()));
+                            format!(":{name}")
+                        }
+                    },
+                })
+                .collect();
+            writeln!(script.text, "{};", with_parameters(&statement.sql, &names).replace('\n', " "))?;
+        }
+        script.text.push_str("\\endpipeline\n");
+        Ok(script)
+    }
+
+    /// Transactions a second.
+    pub(crate) async fn run(
+        &self,
+        args: &Args,
+        server: &Server,
+        clients: usize,
+        seconds: u64,
+        round: usize,
+    ) -> anyhow::Result<f64> {
+        let file = tempfile::NamedTempFile::new()?;
+        std::fs::write(file.path(), &self.text)?;
+        let mut command = self.command(args, server, file.path())?;
+        command.args([
+            "-c",
+            &clients.to_string(),
+            "-j",
+            &clients.min(2).to_string(),
+            "-T",
+            &seconds.to_string(),
+        ]);
+        command.args(["-D", &format!("round={round}")]);
+        let output =
+            command.output().await.with_context(|| format!("{} cannot be run", args.pgbench.display()))?;
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        ensure!(
+            output.status.success() && stdout.contains("number of failed transactions: 0 "),
+            "pgbench failed: {stdout} {}\n{}",
+            String::from_utf8_lossy(&output.stderr),
+            self.text
+        );
+        tps(&stdout).with_context(|| format!("pgbench said no figure: {stdout}"))
+    }
+
+    /// The role is set from the start: pgbench prepares at once, and the login itself may not even look into the
+    /// domain's schema. The transaction sets it again, as every request does.
+    fn command(&self, args: &Args, server: &Server, file: &Path) -> anyhow::Result<Command> {
+        let postgres = server.postgres()?;
+        let host = match postgres.get_hosts().first().context("the URL of Postgres names no host")? {
+            Host::Unix(path) => path.display().to_string(),
+            Host::Tcp(name) => name.clone(),
+        };
+        let port = postgres.get_ports().first().copied().unwrap_or(5432).to_string();
+        let mut command = Command::new(&args.pgbench);
+        command.env("PGOPTIONS", format!("-c role={}", self.role));
+        command
+            .args(["-n", "-M", "prepared", "-h", &host, "-p", &port, "-U", "velocity_api", "-f"])
+            .arg(file);
+        for (name, value) in &self.variables {
+            command.args(["-D", &format!("{name}={value}")]);
+        }
+        command.arg(postgres.get_dbname().context("the URL of Postgres names no database")?);
+        command.kill_on_drop(true);
+        Ok(command)
+    }
+}
+
+/// The text with a name in place of each `$n`.
+fn with_parameters(sql: &str, names: &[String]) -> String {
+    let mut pieces = sql.split('$');
+    let mut text = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let end = piece.find(|c: char| !c.is_ascii_digit()).unwrap_or(piece.len());
+        let name = piece[..end].parse::<usize>().ok().and_then(|number| names.get(number.checked_sub(1)?));
+        match name {
+            Some(name) => text.push_str(name),
+            None => {
+                text.push('$');
+                text.push_str(&piece[..end]);
+            }
+        }
+        text.push_str(&piece[end..]);
+    }
+    text
+}
+
+fn tps(output: &str) -> Option<f64> {
+    output.lines().find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_become_names() {
+        let names: Vec<String> = (1..=11).map(|n| format!(":p{n}")).collect();
+        assert_eq!(
+            with_parameters("select $1, $11::text, '$', $99", &names),
+            "select :p1, :p11::text, '$', $99"
+        );
+    }
+
+    #[test]
+    fn the_rate_is_read_from_pgbenchs_words() {
+        assert_eq!(tps("latency average = 1 ms\ntps = 12.5 (without initial connection time)\n"), Some(12.5));
+        assert_eq!(tps("nothing"), None);
+    }
+}

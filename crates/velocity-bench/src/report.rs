@@ -1,0 +1,146 @@
+//! The figures as Markdown, each beside its bar.
+
+use std::fmt::Write;
+
+use crate::args::Operation;
+use crate::figures::{Figures, Import, Requests, Schemas, Start};
+
+/// The bars of requests: at least this share of pgbench, on that many connections.
+const AT: usize = 16;
+const READ_P99_AT: usize = 64;
+const READ_P99_MS: f64 = 25.0;
+const IMPORT_PER_SECOND: f64 = 20_000.0;
+const AGAIN_S: f64 = 3.0;
+const APPLY_S: f64 = 1.0;
+
+/// The whole report.
+pub(crate) fn markdown(figures: &Figures) -> String {
+    let mut text = String::new();
+    let machine = &figures.machine;
+    // Writing into a string cannot fail, here and below.
+    let _ = writeln!(
+        text,
+        "{} cores of {}, load before {}; {}; velocityd {:.1} MB, velocity {:.1} MB\n",
+        machine.cores,
+        machine.cpu,
+        machine.load_before,
+        machine.pgbench,
+        machine.velocityd_mb,
+        machine.velocity_mb
+    );
+    if !figures.requests.is_empty() {
+        requests(&mut text, &figures.requests);
+    }
+    if figures.import.is_some() || figures.start.is_some() || figures.schemas.is_some() {
+        text.push_str("| measured | figure | bar |\n|---|---:|---|\n");
+    }
+    if let Some(figures) = &figures.import {
+        import(&mut text, figures);
+    }
+    if let Some(figures) = &figures.start {
+        start(&mut text, figures);
+    }
+    if let Some(figures) = &figures.schemas {
+        schemas(&mut text, figures);
+    }
+    text
+}
+
+fn requests(text: &mut String, all: &[Requests]) {
+    text.push_str(
+        "| request | connections | req/s | p50 ms | p99 ms | pgbench/s | ratio | bar | CPU µs: api | postgres | client |\n\
+         |---|---:|---:|---:|---:|---:|---:|---|---:|---:|---:|\n",
+    );
+    for figures in all {
+        let _ = writeln!(
+            text,
+            "| {} | {} | {:.0} | {:.2} | {:.2} | {:.0} | {:.2} | {} | {:.0} | {:.0} | {:.0} |",
+            name(figures.operation),
+            figures.connections,
+            figures.per_second,
+            figures.p50_ms,
+            figures.p99_ms,
+            figures.pgbench_per_second,
+            figures.ratio(),
+            bar(figures),
+            figures.api_cpu_us,
+            figures.postgres_cpu_us,
+            figures.client_cpu_us,
+        );
+    }
+    text.push('\n');
+}
+
+fn name(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Read => "GET by id",
+        Operation::List => "list of 20, filtered and sorted",
+        Operation::Create => "create with its event",
+        Operation::Patch => "PATCH of one field",
+    }
+}
+
+fn bar(figures: &Requests) -> String {
+    let share = match figures.operation {
+        Operation::Read => 0.5,
+        Operation::List => 0.4,
+        Operation::Create | Operation::Patch => 0.6,
+    };
+    if figures.connections == AT {
+        return format!("≥ {share}: {}", verdict(figures.ratio() >= share));
+    }
+    if figures.operation == Operation::Read && figures.connections == READ_P99_AT {
+        return format!("p99 < {READ_P99_MS} ms: {}", verdict(figures.p99_ms < READ_P99_MS));
+    }
+    String::new()
+}
+
+fn verdict(is_met: bool) -> &'static str {
+    if is_met { "met" } else { "**missed**" }
+}
+
+fn import(text: &mut String, figures: &Import) {
+    if let Some(why) = &figures.missing {
+        let _ = writeln!(text, "| import of flights | not measured: {why} | |");
+        return;
+    }
+    let _ = writeln!(
+        text,
+        "| import of {} flights in {:.1} s | {:.0} rows/s | ≥ {IMPORT_PER_SECOND}: {} |\n\
+         | processor time of a row: server, postgres | {:.0} µs, {:.0} µs | |\n\
+         | most memory of the CLI while importing | {:.0} MiB | |\n\
+         | most memory of the server while importing | {:.0} MiB | |",
+        figures.rows,
+        figures.seconds,
+        figures.per_second,
+        verdict(figures.per_second >= IMPORT_PER_SECOND),
+        figures.server_cpu_us,
+        figures.postgres_cpu_us,
+        figures.cli_peak_mib,
+        figures.server_peak_mib,
+    );
+}
+
+fn start(text: &mut String, figures: &Start) {
+    let _ = writeln!(
+        text,
+        "| `velocityd dev` on an empty folder, to ready | {:.2} s | |\n\
+         | on an existing folder | {:.2} s | < {AGAIN_S} s: {} |\n\
+         | `apply --wait` of a new schema to the first POST's 201 | {:.2} s | < {APPLY_S} s: {} |",
+        figures.first_s,
+        figures.again_s,
+        verdict(figures.again_s < AGAIN_S),
+        figures.apply_to_create_s,
+        verdict(figures.apply_to_create_s < APPLY_S),
+    );
+}
+
+fn schemas(text: &mut String, figures: &Schemas) {
+    let _ = writeln!(
+        text,
+        "| memory of the server with 1 schema | {:.0} MiB | |\n\
+         | with {} schemas | {:.0} MiB | |\n\
+         | until all {} were Ready | {:.1} s | |",
+        figures.memory_of_one_mib, figures.count, figures.memory_of_all_mib, figures.count, figures.ready_s
+    );
+}
