@@ -92,9 +92,9 @@ async fn poll<T>(
 /// The endpoint and the hash of the spec that was applied, once it is provisioned.
 async fn provisioned(cluster: &Cluster, resource: &Applied) -> Outcome<Look<(String, String)>> {
     let object = current(cluster, resource).await?;
-    let status = object.get("status").cloned().unwrap_or_default();
-    let status: SchemaDefinitionStatus = serde_json::from_value(status)
+    let status: Option<SchemaDefinitionStatus> = serde_json::from_value(object["status"].clone())
         .map_err(|error| Failure::failed(format!("its status cannot be read: {error}")))?;
+    let status = status.unwrap_or_default();
     if !is_current(status.observed_generation, resource) {
         return Ok(Look::Not("the operator has not looked at it yet; is it running?".to_owned()));
     }

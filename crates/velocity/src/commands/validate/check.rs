@@ -151,15 +151,11 @@ fn schema_definition(document: &Document) -> Result<Schema, Violations> {
             None
         }
     };
-    if let (Some(schema), Some(namespace)) = (&schema, document.namespace())
-        && namespace != schema.path().namespace()
-    {
-        let wanted = schema.path().namespace();
-        violations.push(
-            "metadata.namespace",
-            "namespace",
-            format!("is `{namespace}`, but org, app and domain make it `{wanted}`"),
-        );
+    let part = |key: &str| document.text(&["spec", key]);
+    let wanted = format!("{}-{}-{}", part("org"), part("app"), part("domain"));
+    if let Some(namespace) = document.namespace().filter(|namespace| *namespace != wanted) {
+        let message = format!("is `{namespace}`, but org, app and domain make it `{wanted}`");
+        violations.push("metadata.namespace", "namespace", message);
     }
     match schema {
         Some(schema) => violations.into_result(schema),
