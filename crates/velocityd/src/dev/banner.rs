@@ -17,7 +17,7 @@ pub(crate) fn print(folder: &Folder, endpoints: &Endpoints, database: &str) {
 
 Try:
   velocity apply -f examples/procurement --wait
-  velocity record create supplier --set code=S-1 --set name='First supplier'
+  velocity record create supplier --set id=S-1 --set name='First supplier'
   velocity record list supplier
 
 Ctrl-C stops everything; the data stays.",

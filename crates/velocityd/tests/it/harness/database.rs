@@ -1,0 +1,55 @@
+//! A look into the database behind everything's back.
+
+use tokio_postgres::{Client, NoTls};
+
+use super::server::Server;
+
+impl Server {
+    /// A client that is logged in as the owner.
+    pub(crate) async fn sql(&self) -> Client {
+        let (client, connection) = tokio_postgres::connect(&self.endpoints().postgres, NoTls).await.unwrap();
+        // Its errors reach whoever uses the client.
+        tokio::spawn(async move { drop(connection.await) });
+        client
+    }
+}
+
+/// A single number.
+pub(crate) async fn count(client: &Client, sql: &str) -> i64 {
+    client.query_one(sql, &[]).await.unwrap().get(0)
+}
+
+/// Checks that every record of a table has as many events as its version says, each chained to the one before, and that
+/// its head is the last one's hash. How many records and events there are.
+pub(crate) async fn untampered(client: &Client, table: &str) -> (i64, i64) {
+    let history = format!("{table}_history");
+    let broken = count(
+        client,
+        &format!(
+            "select count(*) from (
+               select hash = platform.event_hash('{table}', prev_hash, record_id, version, occurred_at, operation, actor,
+                   actor_type, strategy, request_id, trace_id, reason, changed, state::text) as genuine,
+                 prev_hash is not distinct from lag(hash) over (partition by record_id order by version) as chained,
+                 version = row_number() over (partition by record_id order by version) as counted
+               from {history}) event
+             where (genuine and chained and counted) is not true"
+        ),
+    )
+    .await;
+    assert_eq!(broken, 0, "events of {table} that are forged, cut off or doubled");
+    let unmatched = count(
+        client,
+        &format!(
+            "select count(*) from {table} record
+             full join (select distinct on (record_id) record_id, version, hash from {history}
+                        order by record_id, version desc) event on event.record_id = record.id::text
+             where (event.version = record.version and event.hash = record._head_hash) is not true"
+        ),
+    )
+    .await;
+    assert_eq!(unmatched, 0, "records of {table} that are not what their last event says");
+    (
+        count(client, &format!("select count(*) from {table}")).await,
+        count(client, &format!("select count(*) from {history}")).await,
+    )
+}

@@ -1,0 +1,20 @@
+//! Servers, command lines, callers and schemas for the tests.
+
+mod actor;
+mod cli;
+mod database;
+mod domain;
+mod kubernetes;
+mod programs;
+mod scratch;
+mod server;
+mod wait;
+
+pub(crate) use actor::{Actor, Reply, send};
+pub(crate) use cli::{Cli, Ran};
+pub(crate) use database::{count, untampered};
+pub(crate) use domain::{Domain, OPEN};
+pub(crate) use programs::{project, velocityd};
+pub(crate) use scratch::Scratch;
+pub(crate) use server::{Launch, Server};
+pub(crate) use wait::{PATIENCE, eventually};

@@ -1,0 +1,7 @@
+//! The two binaries as a person runs them: `velocityd dev` with its private Postgres, the `velocity` command line,
+//! kubectl, and HTTP.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+mod dev;
+mod harness;
