@@ -16,7 +16,8 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
 use http::{Method, StatusCode, header, request::Parts};
 use tokio::sync::watch as signal;
 
@@ -29,6 +30,8 @@ use path::{Target, Verb};
 
 /// The largest body that is read, as in the real server.
 const BODY_LIMIT: usize = 3 * 1024 * 1024;
+/// How much of a larger body is read and forgotten.
+const DISCARD_LIMIT: usize = 64 * 1024 * 1024;
 
 /// What a handler needs to know of its request.
 pub(crate) struct Call {
@@ -95,8 +98,7 @@ async fn route(
         let verb = Verb::of(&parts.method, name.is_some())?;
         path::check(&endpoint, verb, namespace.as_deref(), name.as_deref(), subresource.as_deref())?;
         let options = Options::parse(&parts.uri, verb.options_kind())?;
-        let body =
-            axum::body::to_bytes(body, BODY_LIMIT).await.map_err(|_| ApiError::too_large(BODY_LIMIT))?;
+        let body = read_body(body).await?;
         let call = Call { core, endpoint, namespace, name, subresource, options, parts, body, closing };
         return dispatch(call, verb).await;
     }
@@ -109,6 +111,24 @@ async fn route(
         }
         document => discovery::answer(&core, &document, &parts),
     }
+}
+
+/// Reads the body. One that is too large is still read for a while, so that its sender hears the answer instead of
+/// a broken connection.
+async fn read_body(body: Body) -> Result<Bytes, ApiError> {
+    let mut stream = body.into_data_stream();
+    let mut whole = BytesMut::new();
+    let mut total = 0;
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|error| ApiError::bad_request(format!("reading the body: {error}")))?;
+        total += chunk.len();
+        if total <= BODY_LIMIT {
+            whole.extend_from_slice(&chunk);
+        } else if total > DISCARD_LIMIT {
+            break;
+        }
+    }
+    if total > BODY_LIMIT { Err(ApiError::too_large(BODY_LIMIT)) } else { Ok(whole.freeze()) }
 }
 
 async fn dispatch(call: Call, verb: Verb) -> Result<Response, ApiError> {
