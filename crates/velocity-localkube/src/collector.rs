@@ -33,8 +33,8 @@ fn run(weak: &WeakStore, events: &mpsc::Receiver<Arc<Event>>) {
 
 /// What an earlier process did not get to.
 fn catch_up(store: &Store) {
-    let missing: Vec<String> =
-        store.read(|state| state.owner_uids().into_iter().filter(|uid| !state.uid_exists(uid)).collect());
+    let missing: Vec<String> = store
+        .read(|state| state.owner_uids().into_iter().filter(|uid| state.find_uid(uid).is_none()).collect());
     for uid in missing {
         collect_dependents(store, &uid);
     }
@@ -50,12 +50,7 @@ fn hear(store: &Store, event: &Event) {
         collect_dependents(store, metadata["uid"].as_str().unwrap_or_default());
         // An owner may have waited for this one.
         for uid in crate::store::owners(&event.object.value) {
-            let waiting = store.read(|state| {
-                state
-                    .deleting()
-                    .into_iter()
-                    .find(|key| state.get(key).is_some_and(|object| object.value["metadata"]["uid"] == uid))
-            });
+            let waiting = store.read(|state| state.find_uid(uid).cloned());
             if let Some(key) = waiting {
                 settle(store, &key);
             }
@@ -66,8 +61,9 @@ fn hear(store: &Store, event: &Event) {
     } else if !metadata["deletionTimestamp"].is_null() {
         settle(store, &event.key);
     } else {
-        let dangling =
-            store.read(|state| crate::store::owners(&event.object.value).any(|uid| !state.uid_exists(uid)));
+        let dangling = store.read(|state| {
+            crate::store::owners(&event.object.value).any(|uid| state.find_uid(uid).is_none())
+        });
         if dangling {
             delete_if_orphaned(store, &event.key);
         }
@@ -141,7 +137,7 @@ fn collect_dependents(store: &Store, uid: &str) {
 fn delete_if_orphaned(store: &Store, key: &Key) {
     let Some(object) = store.get(key) else { return };
     let (gone, left): (Vec<String>, Vec<String>) = store.read(|state| {
-        crate::store::owners(&object.value).map(str::to_owned).partition(|uid| !state.uid_exists(uid))
+        crate::store::owners(&object.value).map(str::to_owned).partition(|uid| state.find_uid(uid).is_none())
     });
     if left.is_empty() && !gone.is_empty() {
         delete(store, key);

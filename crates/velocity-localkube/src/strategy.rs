@@ -23,6 +23,18 @@ impl Behaviour {
         matches!(self, Self::Event | Self::Lease)
     }
 
+    /// What an object of the kind has before anything is set: Go's structs are there when they are empty.
+    pub(crate) fn empty(self) -> Value {
+        match self {
+            Self::Namespace => json!({ "spec": {}, "status": {} }),
+            Self::Lease => json!({ "spec": {} }),
+            Self::Event => {
+                json!({ "involvedObject": {}, "source": {}, "regarding": {}, "deprecatedSource": {} })
+            }
+            _ => json!({}),
+        }
+    }
+
     pub(crate) fn counts_generations(self) -> bool {
         self == Self::Custom
     }
@@ -142,18 +154,51 @@ fn check_lease(object: &Value) -> Vec<FieldError> {
     errors
 }
 
-/// An Event must be in the namespace of the object that it tells of; `default` for cluster-scoped objects.
+/// The longest reporter, action and reason of an Event, in bytes.
+const EVENT_WORD: usize = 128;
+const EVENT_NOTE: usize = 1024;
+
+/// Events with an `eventTime` follow the rules of events.k8s.io, the others those of the core group.
 fn check_event(object: &Value) -> Vec<FieldError> {
-    let core = &object["involvedObject"];
-    let about = if core.is_object() { core } else { &object["regarding"] };
+    let is_core = object["involvedObject"].is_object();
+    let text = |field: &str| object[field].as_str().unwrap_or_default();
+    let about = if is_core { &object["involvedObject"] } else { &object["regarding"] };
     let of_object = about["namespace"].as_str().unwrap_or_default();
     let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
-    let fits =
-        of_object == namespace || (of_object.is_empty() && matches!(namespace, "default" | "kube-system"));
-    if fits {
-        return Vec::new();
+    let mut errors = Vec::new();
+    if text("eventTime").is_empty() {
+        if of_object != namespace && !(of_object.is_empty() && namespace == "default") {
+            let detail = "does not match event.namespace";
+            errors.push(FieldError::invalid("involvedObject.namespace", json!(of_object), detail));
+        }
+        if !is_core {
+            errors.push(FieldError::required("eventTime", ""));
+        }
+        return errors;
     }
-    let detail =
-        if of_object.is_empty() { "not allowed on this type" } else { "does not match event.namespace" };
-    vec![FieldError::invalid("involvedObject.namespace", json!(of_object), detail)]
+    if of_object.is_empty() && !["default", "kube-system"].contains(&namespace) {
+        let detail = "does not match event.namespace";
+        errors.push(FieldError::invalid("involvedObject.namespace", json!(of_object), detail));
+    }
+    let reporter = if is_core { "reportingComponent" } else { "reportingController" };
+    for field in [reporter, "reportingInstance", "action", "reason"] {
+        if text(field).is_empty() {
+            errors.push(FieldError::required(field, ""));
+        } else if text(field).len() > EVENT_WORD {
+            let detail = format!("can have at most {EVENT_WORD} characters");
+            errors.push(FieldError::invalid(field, json!(text(field)), detail));
+        }
+    }
+    let note = if is_core { "message" } else { "note" };
+    if text(note).len() > EVENT_NOTE {
+        errors.push(FieldError::invalid(
+            note,
+            json!(""),
+            format!("can have at most {EVENT_NOTE} characters"),
+        ));
+    }
+    if !is_core && !["Normal", "Warning"].contains(&text("type")) {
+        errors.push(FieldError::invalid("type", json!(""), format!("has invalid value: {}", text("type"))));
+    }
+    errors
 }

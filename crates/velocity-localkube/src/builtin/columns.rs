@@ -120,6 +120,6 @@ pub(super) fn event() -> Vec<Column> {
         }),
         Column::computed("First Seen", "string", 1, first_seen),
         Column::computed("Count", "string", 1, |value, _| event_count(value)),
-        Column::computed("Name", "string", 1, |value, _| text(value, "/metadata/name")),
+        Column::computed("Name", "string", 1, |value, _| text(value, "/metadata/name")).formatted("name"),
     ]
 }

@@ -37,6 +37,9 @@ pub(crate) fn present(endpoint: &Endpoint, stored: &Value) -> Value {
     let mut value = stored.clone();
     if is_new_event(endpoint) {
         rename(&mut value, EVENT_FIELDS.iter().copied());
+        if let Some(event) = value.as_object_mut() {
+            event.retain(|name, field| !(name.starts_with("reporting") && field == ""));
+        }
     }
     set_type(&mut value, &endpoint.api_version(), &endpoint.kind.kind);
     value

@@ -155,7 +155,7 @@ fn source(description: &str) -> Value {
 pub(super) fn core_event() -> Value {
     object(
         "Event is a report of something that happened to an object.",
-        &["metadata", "involvedObject"],
+        &["metadata"],
         json!({
             "involvedObject": reference("The object that it happened to."),
             "related": reference("Another object that has to do with it."),
@@ -178,7 +178,7 @@ pub(super) fn core_event() -> Value {
 pub(super) fn event() -> Value {
     object(
         "Event is a report of something that happened to an object.",
-        &["eventTime"],
+        &[],
         json!({
             "regarding": reference("The object that it happened to."),
             "related": reference("Another object that has to do with it."),

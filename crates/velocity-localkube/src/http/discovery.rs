@@ -167,7 +167,7 @@ fn resources(registry: &Registry, group: &str, version: &str) -> Result<Value, A
         }
     }
     if resources.is_empty() {
-        return Err(ApiError::no_page());
+        return Err(if group.is_empty() { ApiError::unknown_path() } else { ApiError::no_page() });
     }
     Ok(json!({
         "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": api_version(group, version),

@@ -61,8 +61,15 @@ pub(crate) fn object_with_warnings(
 pub(crate) fn list(call: &Call, mut items: Vec<Value>, metadata: &Value) -> Result<Response, ApiError> {
     let form = form(&call.parts.headers)?;
     let endpoint = &call.endpoint;
+    let mut metadata = metadata.clone();
+    if !matches!(form, Form::Json | Form::Yaml)
+        && metadata["continue"] == ""
+        && let Some(object) = metadata.as_object_mut()
+    {
+        object.remove("continue");
+    }
     let body = match form {
-        Form::Table => as_table(call, &items, metadata, true),
+        Form::Table => as_table(call, &items, &metadata, true),
         Form::PartialMetadata => return Err(ApiError::list_is_no_object()),
         Form::PartialMetadataList => json!({
             "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,

@@ -34,6 +34,8 @@ pub(crate) struct FieldManager<'a> {
     /// Fields that this request cannot change and must not come to own.
     pub(crate) ignored: Set,
     pub(crate) now: &'a str,
+    /// What a new object has before its creator sets anything.
+    pub(crate) empty: Value,
 }
 
 fn take_managed_fields(object: &mut Value) -> Value {
@@ -93,7 +95,7 @@ impl FieldManager<'_> {
     }
 
     fn updated(&self, live: Option<&Value>, new: &Value, mut managed: Managed, id: ManagerId) -> Managed {
-        let mut old = live.cloned().unwrap_or_else(|| json!({}));
+        let mut old = live.cloned().unwrap_or_else(|| self.empty.clone());
         take_managed_fields(&mut old);
         let comparison = Comparison::of(Some(self.schema), &old, new).without(&self.ignored);
         let taken = comparison.modified.union(&comparison.added);
@@ -336,6 +338,7 @@ mod tests {
             subresource: "",
             ignored: Set::default(),
             now: "2026-01-01T00:00:00Z",
+            empty: json!({}),
         }
     }
 

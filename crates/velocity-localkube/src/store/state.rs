@@ -66,6 +66,7 @@ pub(crate) struct State {
     start: u64,
     history: usize,
     dependents: HashMap<String, BTreeSet<Key>>,
+    by_uid: HashMap<String, Key>,
 }
 
 /// The uids in an object's `metadata.ownerReferences`.
@@ -77,9 +78,20 @@ pub(crate) fn owners(value: &Value) -> impl Iterator<Item = &str> {
         .filter_map(|one| one["uid"].as_str())
 }
 
+fn uid_of(value: &Value) -> Option<&str> {
+    value["metadata"]["uid"].as_str()
+}
+
 impl State {
     pub(super) fn new(revision: u64, history: usize) -> Self {
-        Self { tables: HashMap::new(), revision, start: revision, history, dependents: HashMap::new() }
+        Self {
+            tables: HashMap::new(),
+            revision,
+            start: revision,
+            history,
+            dependents: HashMap::new(),
+            by_uid: HashMap::new(),
+        }
     }
 
     pub(crate) fn revision(&self) -> u64 {
@@ -130,6 +142,12 @@ impl State {
     }
 
     fn index(&mut self, key: &Key, before: Option<&Value>, after: Option<&Value>) {
+        if let Some(uid) = before.and_then(uid_of) {
+            self.by_uid.remove(uid);
+        }
+        if let Some(uid) = after.and_then(uid_of) {
+            self.by_uid.insert(uid.to_owned(), key.clone());
+        }
         for uid in before.into_iter().flat_map(owners) {
             if let Some(keys) = self.dependents.get_mut(uid) {
                 keys.remove(key);
@@ -158,12 +176,9 @@ impl State {
         self.dependents.keys().cloned().collect()
     }
 
-    /// Whether an object with this uid exists in any table.
-    pub(crate) fn uid_exists(&self, uid: &str) -> bool {
-        self.tables
-            .values()
-            .flat_map(|table| table.objects.values())
-            .any(|object| object.value["metadata"]["uid"] == uid)
+    /// Where the object with this uid is, if it exists.
+    pub(crate) fn find_uid(&self, uid: &str) -> Option<&Key> {
+        self.by_uid.get(uid)
     }
 
     /// Every object that waits for its deletion.

@@ -72,6 +72,11 @@ impl Column {
         }
     }
 
+    pub(crate) fn formatted(mut self, format: &str) -> Self {
+        format.clone_into(&mut self.format);
+        self
+    }
+
     /// `additionalPrinterColumns`; none means the age.
     pub(crate) fn of_definition(columns: &[Value]) -> Result<Vec<Self>, ColumnError> {
         if columns.is_empty() {

@@ -75,7 +75,7 @@ async fn a_reflector_follows_by_list_and_watch() {
 async fn a_reflector_follows_by_streaming_lists() {
     let server = server();
     let path = "/apis/test.velocity.sh/v1/parcels?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan\
-                &timeoutSeconds=1";
+                &allowWatchBookmarks=true&timeoutSeconds=1";
     if crate::watches::is_unsupported(&server.get(path).await.body) {
         return;
     }

@@ -169,8 +169,10 @@ async fn a_watched_table_has_its_headers_once() {
 #[tokio::test]
 async fn a_watch_ends_when_it_was_asked_to() {
     let space = server().namespace().await;
-    let mut watch =
-        Watch::open(&space.server, &format!("{}?watch=1&timeoutSeconds=1", space.parcels())).await;
+    let created = space.create_parcel("a").await;
+    let start = created["metadata"]["resourceVersion"].as_str().unwrap();
+    let path = format!("{}?watch=1&timeoutSeconds=1&resourceVersion={start}", space.parcels());
+    let mut watch = Watch::open(&space.server, &path).await;
     assert!(watch.next().await.is_none());
 }
 

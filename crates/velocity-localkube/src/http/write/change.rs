@@ -26,7 +26,10 @@ pub(super) fn api_errors(call: &Call, name: &str, errors: &[FieldError]) -> Resu
     if errors.is_empty() {
         return Ok(());
     }
-    Err(ApiError::invalid(&call.endpoint.kind.group, &call.endpoint.kind.kind, name, errors))
+    let kind = &call.endpoint.kind;
+    // Both Event kinds are the core group's inside.
+    let group = if kind.behaviour == Behaviour::Event { "" } else { &kind.group };
+    Err(ApiError::invalid(group, &kind.kind, name, errors))
 }
 
 /// The client's name for itself: the option, or the first part of its user agent.
@@ -55,6 +58,7 @@ pub(super) fn field_manager<'a>(call: &'a Call, api_version: &'a str, now: &'a s
         subresource: call.subresource.as_deref().unwrap_or_default(),
         ignored,
         now,
+        empty: call.endpoint.kind.behaviour.empty(),
     }
 }
 

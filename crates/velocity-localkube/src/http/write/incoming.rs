@@ -243,6 +243,14 @@ fn check_go_types(call: &Call, value: &Value) -> Result<(), Undecodable> {
             text.find(|c: char| !(c.is_ascii_alphanumeric() || "+/=".contains(c))).unwrap_or(text.len());
         return Err(Undecodable(format!("illegal base64 data at input byte {bad}")));
     }
+    if let (Some(text), Some("date-time")) =
+        (found.as_str(), node.and_then(|schema| schema.values.format.as_deref()))
+    {
+        let (shown, layout) = (json!(text), "2006-01-02T15:04:05.000000Z07:00");
+        return Err(Undecodable(format!(
+            "parsing time {shown} as \"{layout}\": cannot parse {shown} as \"2006\""
+        )));
+    }
     let place = match (field.first(), is_custom) {
         (Some(&"metadata"), true) => format!("ObjectMeta.{}", field[1..].join(".")),
         (Some(&"metadata"), false) => format!("ObjectMeta.{}", field.join(".")),
