@@ -61,9 +61,8 @@ fn hear(store: &Store, event: &Event) {
     } else if !metadata["deletionTimestamp"].is_null() {
         settle(store, &event.key);
     } else {
-        let dangling = store.read(|state| {
-            crate::store::owners(&event.object.value).any(|uid| state.find_uid(uid).is_none())
-        });
+        let dangling = store
+            .read(|state| crate::store::owners(&event.object.value).any(|uid| state.find_uid(uid).is_none()));
         if dangling {
             delete_if_orphaned(store, &event.key);
         }

@@ -1,5 +1,6 @@
 //! Who manages which fields, and server-side apply: the structured merge of Kubernetes.
 
+mod check;
 mod managed;
 mod path;
 mod set;

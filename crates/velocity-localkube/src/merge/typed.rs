@@ -6,10 +6,10 @@ use serde_json::{Map, Value};
 
 use super::path::Step;
 use super::set::Set;
-use crate::schema::{Additional, ListType, Schema, Type};
+use crate::schema::{ListType, Schema, Type};
 
 /// The schema of a node; `None` where nothing is declared: maps merge there, lists do not.
-type Typed<'a> = Option<&'a Schema>;
+pub(super) type Typed<'a> = Option<&'a Schema>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shape {
@@ -40,7 +40,7 @@ fn is_atomic(schema: Typed<'_>, shape: Shape) -> bool {
     }
 }
 
-fn member<'a>(schema: Typed<'a>, name: &str) -> Typed<'a> {
+pub(super) fn member<'a>(schema: Typed<'a>, name: &str) -> Typed<'a> {
     schema.and_then(|schema| schema.member(name))
 }
 
@@ -57,7 +57,7 @@ fn list_of(value: Option<&Value>) -> Option<&Vec<Value>> {
 }
 
 /// How an item of an associative list is named; `None` if it cannot be.
-fn item_step(schema: &Schema, item: &Value) -> Option<Step> {
+pub(super) fn item_step(schema: &Schema, item: &Value) -> Option<Step> {
     if schema.list_type == ListType::Set {
         return (!item.is_object() && !item.is_array() && !item.is_null()).then(|| Step::value(item));
     }
@@ -405,95 +405,5 @@ pub(super) fn remove(schema: Typed<'_>, value: &Value, gone: &Set) -> Option<Val
             }
             (!kept.is_empty()).then_some(Value::Object(kept))
         }
-    }
-}
-
-/// The first thing that an applied configuration may not contain: an undeclared field, a wrong type, items that
-/// share a name.
-pub(super) fn check(schema: Typed<'_>, value: &Value, path: &mut Vec<Step>) -> Option<String> {
-    let known = schema?;
-    let here = |path: &[Step]| path.iter().map(ToString::to_string).collect::<String>();
-    let expected = |what: &str, got: String| Some(format!("{}: expected {what}, got {got}", here(path)));
-    match (known.kind, value) {
-        _ if value.is_null() || known.int_or_string => None,
-        (Some(Type::Object), Value::Object(object)) => {
-            let free = known.preserve_unknown || matches!(known.additional, Some(Additional::Allowed));
-            object.iter().find_map(|(name, below)| {
-                path.push(Step::field(name));
-                let fault = match member(schema, name) {
-                    Some(declared) => check(Some(declared), below, path),
-                    None if free => None,
-                    None => Some(format!("{}: field not declared in schema", here(path))),
-                };
-                path.pop();
-                fault
-            })
-        }
-        (Some(Type::Array), Value::Array(list)) => check_items(known, list, path),
-        (Some(Type::Object), other) => expected("map", format!("&{{{}}}", go_text(other))),
-        (Some(Type::Array), other) => expected("list", format!("&{{{}}}", go_text(other))),
-        (Some(Type::String), other) if !other.is_string() => {
-            expected("string", format!("&value.valueUnstructured{{Value:{}}}", go_text(other)))
-        }
-        (Some(Type::Boolean), other) if !other.is_boolean() => {
-            expected("boolean", format!("&{{{}}}", go_text(other)))
-        }
-        (Some(Type::Integer | Type::Number), other) if !other.is_number() => {
-            expected("numeric (int or float)", go_type(other).to_owned())
-        }
-        _ => None,
-    }
-}
-
-fn check_items(schema: &Schema, list: &[Value], path: &mut Vec<Step>) -> Option<String> {
-    let mut seen = Vec::new();
-    for (index, item) in (0..).zip(list) {
-        let mut step = Step::Index(index);
-        if schema.list_type != ListType::Atomic
-            && let Some(named) = item_step(schema, item)
-        {
-            if seen.contains(&named) {
-                let here: String = path.iter().map(ToString::to_string).collect();
-                return Some(format!("{here}: duplicate entries for key {named}"));
-            }
-            seen.push(named.clone());
-            step = named;
-        }
-        path.push(step);
-        let fault = check(schema.items.as_deref(), item, path);
-        path.pop();
-        if fault.is_some() {
-            return fault;
-        }
-    }
-    None
-}
-
-/// A value as Go prints it with `%v`.
-fn go_text(value: &Value) -> String {
-    match value {
-        Value::Null => "<nil>".to_owned(),
-        Value::String(text) => text.clone(),
-        Value::Array(list) => format!("[{}]", list.iter().map(go_text).collect::<Vec<_>>().join(" ")),
-        Value::Object(object) => {
-            let sorted: BTreeMap<&String, &Value> = object.iter().collect();
-            let members: Vec<String> =
-                sorted.into_iter().map(|(name, value)| format!("{name}:{}", go_text(value))).collect();
-            format!("map[{}]", members.join(" "))
-        }
-        other => other.to_string(),
-    }
-}
-
-/// A value's Go type as `%T` prints it.
-fn go_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "<nil>",
-        Value::Bool(_) => "bool",
-        Value::Number(number) if number.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
     }
 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::check::check;
 use super::managed::{self, Entry, Managed, ManagerId, Operation};
 use super::path::Step;
 use super::set::Set;
@@ -127,7 +128,7 @@ impl FieldManager<'_> {
         if !config["metadata"]["managedFields"].is_null() {
             return Err(ApplyError::ManagedFieldsSet);
         }
-        if let Some(fault) = typed::check(Some(self.schema), config, &mut Vec::new()) {
+        if let Some(fault) = check(Some(self.schema), config, &mut Vec::new()) {
             return Err(ApplyError::Untyped(fault));
         }
         let mut old = live.cloned().unwrap_or_else(|| json!({}));

@@ -1,5 +1,6 @@
 //! A structural OpenAPI schema: what a CRD says of its objects, parsed once.
 
+mod cel_functions;
 mod default;
 mod format;
 mod parse;
