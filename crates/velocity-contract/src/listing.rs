@@ -60,7 +60,7 @@ pub struct WhoAmI {
     pub expires_at: Option<String>,
 }
 
-/// What runs, as `GET /version` tells.
+/// What runs: the whole body of `GET /version`, which is for operations like the probes, not an answer of the API.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerVersion {
     /// The program: `velocityd`.

@@ -2,9 +2,8 @@
 
 use serde_json::json;
 use velocity_contract::listing::ServerVersion;
-use velocity_contract::page::Data;
 
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::output::table::Table;
 use crate::server::Request;
 use crate::session::Session;
@@ -41,7 +40,6 @@ pub(super) async fn run(session: &Session, args: &Args) -> Outcome {
 /// The server's version.
 pub(super) async fn ask(session: &Session) -> Outcome<ServerVersion> {
     let reply = session.server()?.send(&Request::get("/version")).await?;
-    serde_json::from_slice::<Data<ServerVersion>>(&reply.body).map(|body| body.data).map_err(|error| {
-        crate::failure::Failure::failed(format!("the server's version cannot be read: {error}"))
-    })
+    serde_json::from_slice(&reply.body)
+        .map_err(|error| Failure::failed(format!("the server's version cannot be read: {error}")))
 }

@@ -128,3 +128,18 @@ fn the_rejects_of_a_resumed_import_are_complete() {
     assert_eq!(home.read("bad.csv"), first);
     assert!(first.contains("3,\"amount: must be a number\",\"B,bad\"\n"), "{first}");
 }
+
+#[test]
+fn an_import_is_repeated_only_when_that_is_asked_for() {
+    let api = FakeApi::start();
+    let home = Home::at(&api);
+    orders(&home);
+    assert!(!home.run(COMMAND).stderr.contains("earlier run"));
+    let again = home.run(COMMAND);
+    assert_eq!(again.last_line(), "imported 60, skipped 0, rejected 0");
+    assert!(again.stderr.contains("60 of these rows were imported by an earlier run"), "{}", again.all());
+    assert_each_row_once(&api);
+    // Every id is taken by now, which shows that the server was really asked.
+    let anew = home.run(&format!("{COMMAND} --anew"));
+    assert_eq!(anew.last_line(), "imported 0, skipped 0, rejected 60", "{}", anew.all());
+}

@@ -108,7 +108,7 @@ fn deleting_waits_until_they_are_gone() {
 fn status_is_one_page_even_when_parts_are_away() {
     let Scene { home, api, cluster } = scene();
     api.can("GET /readyz", 200, serde_json::json!({ "status": "ready" }));
-    api.can("GET /version", 200, serde_json::json!({ "data": { "name": "velocityd", "version": "0.1.0" } }));
+    api.can("GET /version", 200, serde_json::json!({ "name": "velocityd", "version": "0.1.0" }));
     let page = home.run("status").ok();
     assert!(page.contains("velocityd 0.1.0") && page.contains("1 Ready"), "{page}");
     cluster.set_status(PATH, &status(1, "Failed", "Invalid", "the rule does not compile"));
@@ -116,4 +116,18 @@ fn status_is_one_page_even_when_parts_are_away() {
     api.crash();
     let page = home.run("status").ok();
     assert!(page.contains("unreachable") && page.contains("1 Failed"), "{page}");
+}
+
+#[test]
+fn watching_shows_each_change_as_it_comes() {
+    use std::io::{BufRead, BufReader};
+    let Scene { home, cluster, api: _api } = scene();
+    let mut child = home.start("get sd -n acme-shop-sales --watch");
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.next().unwrap().starts_with("NAME"));
+    assert!(lines.next().unwrap().contains("Ready"));
+    cluster.set_status(PATH, &status(1, "Blocked", "NeedsApproval", "a column would go"));
+    assert!(lines.find(|line| line.contains("Blocked")).unwrap().contains("NeedsApproval"));
+    child.kill().unwrap();
+    child.wait().unwrap();
 }

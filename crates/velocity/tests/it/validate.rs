@@ -112,6 +112,16 @@ fn strategies_are_checked_too_and_other_kinds_are_left_alone() {
     let run = home.run("validate -f s.yaml");
     assert_eq!(run.code, 1, "{}", run.all());
     assert!(run.stdout.contains("s.yaml:4: spec") || run.stdout.contains("s.yaml:5: spec"), "{}", run.stdout);
+    home.write(
+        "deep.yaml",
+        "apiVersion: velocity.sh/v1\nkind: AuthStrategy\nmetadata: {name: s, namespace: platform}\nspec:\n  type: jwt\n  jwt:\n    issuers:\n      - issuer: i\n        audience: a\n        algorithms: [none]\n",
+    );
+    let run = home.run("validate -f deep.yaml");
+    assert!(
+        run.stdout.starts_with("deep.yaml:10: spec.jwt.issuers[0].algorithms[0]: unknown variant `none`"),
+        "{}",
+        run.all()
+    );
     home.write("typo.yaml", "apiVersion: velocity.sh/v1\nkind: SchemaDefintion\nmetadata: {name: s}\n");
     assert!(home.run("validate -f typo.yaml").stdout.contains("did you mean `SchemaDefinition`?"));
 }

@@ -172,9 +172,13 @@ fn auth_strategy(document: &Document) -> Result<(), Violations> {
             "is required: schemas name a strategy with its namespace",
         );
     }
-    match serde_json::from_value::<AuthStrategySpec>(spec(document)?.clone()) {
+    match serde_path_to_error::deserialize::<_, AuthStrategySpec>(spec(document)?) {
         Ok(spec) => violations.0.extend(AuthStrategy::parse(&spec).err().unwrap_or_default().0),
-        Err(error) => violations.push("spec", "type", error.to_string()),
+        Err(error) => {
+            let path = error.path().to_string();
+            let path = if path == "." { "spec".to_owned() } else { format!("spec.{path}") };
+            violations.push(path, "type", error.inner().to_string());
+        }
     }
     violations.into_result(())
 }

@@ -9,7 +9,7 @@ use super::OnConflict;
 /// A batch is full at this size, well under the server's limit for a body.
 const BODY_MAX: usize = 4 << 20;
 /// The longest row that is sent: it must fit a body with room to spare.
-const ROW_MAX: usize = 8 << 20;
+const ROW_MAX: usize = 5 << 20;
 
 /// A row that was not imported.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +67,7 @@ impl Batch {
     /// Adds a record.
     pub(super) fn push(&mut self, line: u64, record: &str, raw: &str) {
         if record.len() > ROW_MAX {
-            self.reject(line, "the row is larger than 8 MiB", raw);
+            self.reject(line, "the row is larger than 5 MiB", raw);
             return;
         }
         if !self.operations.is_empty() {
@@ -87,8 +87,9 @@ impl Batch {
         self.unreadable.push(Reject { line, reason: reason.to_owned(), row: raw.to_owned() });
     }
 
-    /// The request for these rows of it: the body, and a key that the same rows at the same place always get.
-    pub(super) fn request(&self, rows: &[usize], attempt: u32) -> (String, String) {
+    /// The request for these rows of it: the body, and a key that the same rows at the same place always get. `scope` is
+    /// what else the key is for: the schema, and whether the import is a new one.
+    pub(super) fn request(&self, scope: &str, rows: &[usize], attempt: u32) -> (String, String) {
         let mut body = String::with_capacity(self.operations.len() + 80);
         body.push_str(r#"{"atomic":false,"mode":"import""#);
         match self.on_conflict {
@@ -107,12 +108,14 @@ impl Batch {
             body.push_str(&operations.join(","));
         }
         body.push_str("]}");
-        let key = self.key(&body, attempt);
+        let key = self.key(scope, &body, attempt);
         (body, key)
     }
 
-    fn key(&self, body: &str, attempt: u32) -> String {
+    fn key(&self, scope: &str, body: &str, attempt: u32) -> String {
         let mut digest = Sha256::new();
+        digest.update((scope.len() as u64).to_be_bytes());
+        digest.update(scope.as_bytes());
         digest.update(self.index.to_be_bytes());
         digest.update(attempt.to_be_bytes());
         digest.update(body.as_bytes());
@@ -155,20 +158,25 @@ mod tests {
     #[test]
     fn a_request_is_what_the_api_reads_and_a_part_of_it_keeps_the_order() {
         let batch = batch(0, &[r#"{"n":1.50}"#, r#"{"n":2}"#, r#"{"n":3}"#]);
-        let (body, _) = batch.request(&[0, 1, 2], 0);
+        let (body, _) = batch.request("s", &[0, 1, 2], 0);
         let request: BulkRequest<'_> = serde_json::from_str(&body).unwrap();
         assert_eq!((request.atomic, request.mode, request.operations.len()), (false, BulkMode::Import, 3));
-        let (part, _) = batch.request(&[0, 2], 1);
+        let (part, _) = batch.request("s", &[0, 2], 1);
         assert!(part.ends_with(r#""operations":[{"create":{"n":1.50}},{"create":{"n":3}}]}"#), "{part}");
     }
 
     #[test]
-    fn the_key_follows_position_content_and_attempt_and_nothing_else() {
-        let key = |batch: &Batch, attempt| batch.request(&(0..batch.len()).collect::<Vec<_>>(), attempt).1;
+    fn the_key_follows_schema_position_content_and_attempt_and_nothing_else() {
+        let key = |scope: &str, batch: &Batch, attempt| batch.request(scope, &[0], attempt).1;
         let one = batch(0, &["{}"]);
-        assert_eq!(key(&one, 0), key(&batch(0, &["{}"]), 0));
-        let others = [key(&batch(1, &["{}"]), 0), key(&batch(0, &["{ }"]), 0), key(&one, 1)];
-        assert!(others.iter().all(|other| *other != key(&one, 0)));
-        assert_eq!(key(&one, 0).len(), "import-".len() + 32);
+        assert_eq!(key("a", &one, 0), key("a", &batch(0, &["{}"]), 0));
+        let others = [
+            key("b", &one, 0),
+            key("a", &batch(1, &["{}"]), 0),
+            key("a", &batch(0, &["{ }"]), 0),
+            key("a", &one, 1),
+        ];
+        assert!(others.iter().all(|other| *other != key("a", &one, 0)));
+        assert_eq!(key("a", &one, 0).len(), "import-".len() + 32);
     }
 }

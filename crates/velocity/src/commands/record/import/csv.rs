@@ -95,72 +95,25 @@ impl<R: BufRead> Reader<R> {
 
     /// Reads up to a line end outside quotes, or the end of the file; `false` when there was nothing left.
     fn read_line_end(&mut self, row: &mut Row) -> Result<bool, CsvError> {
-        let mut state = State::Begin;
-        let mut start = 0;
-        let mut quoted = false;
+        let mut scan = Scan { state: State::Begin, start: 0, quoted: false };
         loop {
             let buffer = self.input.fill_buf()?;
             if buffer.is_empty() {
                 if row.raw.is_empty() {
                     return Ok(false);
                 }
-                if state == State::Quoted {
+                if scan.state == State::Quoted {
                     return Err(CsvError::Unclosed(row.line));
                 }
-                end_cell(row, start, quoted);
+                scan.end_row(row);
                 return Ok(true);
             }
-            let mut used = 0;
-            let mut ended = false;
-            for &byte in buffer {
-                used += 1;
-                if byte == b'\n' {
-                    self.line += 1;
-                }
-                state = match (state, byte) {
-                    (State::Begin | State::Plain | State::QuoteInQuoted, b'\n') => {
-                        ended = true;
-                        break;
-                    }
-                    (State::Begin | State::Plain | State::QuoteInQuoted, b',') => {
-                        row.cells.push((start..row.bytes.len(), quoted));
-                        start = row.bytes.len();
-                        quoted = false;
-                        State::Begin
-                    }
-                    (State::Begin, b'"') => {
-                        quoted = true;
-                        State::Quoted
-                    }
-                    (State::Quoted, b'"') => State::QuoteInQuoted,
-                    (State::QuoteInQuoted, b'"') => {
-                        row.bytes.push(b'"');
-                        State::Quoted
-                    }
-                    (State::QuoteInQuoted, b'\r') => {
-                        // Stays: a line end follows, or the row is broken anyway.
-                        row.bytes.push(b'\r');
-                        State::QuoteInQuoted
-                    }
-                    (State::QuoteInQuoted, other) => {
-                        row.broken = true;
-                        row.bytes.push(other);
-                        State::Plain
-                    }
-                    (State::Quoted, other) => {
-                        row.bytes.push(other);
-                        State::Quoted
-                    }
-                    (State::Begin | State::Plain, other) => {
-                        row.bytes.push(other);
-                        State::Plain
-                    }
-                };
-                row.raw.push(byte);
-            }
+            let end = buffer.iter().position(|byte| scan.take(*byte, row));
+            let used = end.map_or(buffer.len(), |end| end + 1);
+            self.line += buffer[..used].iter().filter(|byte| **byte == b'\n').count() as u64;
             self.input.consume(used);
-            if ended {
-                end_cell(row, start, quoted);
+            if end.is_some() {
+                scan.end_row(row);
                 return Ok(true);
             }
             if row.raw.len() > ROW_MAX {
@@ -170,15 +123,60 @@ impl<R: BufRead> Reader<R> {
     }
 }
 
-/// Ends the last cell of a row; the `\r` of a `\r\n` is no part of it.
-fn end_cell(row: &mut Row, start: usize, quoted: bool) {
-    if row.raw.last() == Some(&b'\r') {
-        row.raw.pop();
-        if row.bytes.len() > start && row.bytes.last() == Some(&b'\r') {
-            row.bytes.pop();
+/// Where in a row the reading stands.
+struct Scan {
+    state: State,
+    /// Where the cell begins among the row's bytes.
+    start: usize,
+    quoted: bool,
+}
+
+impl Scan {
+    /// Takes a byte; `true` when it ends the row.
+    fn take(&mut self, byte: u8, row: &mut Row) -> bool {
+        let outside = self.state != State::Quoted;
+        if outside && byte == b'\n' {
+            return true;
         }
+        row.raw.push(byte);
+        match (self.state, byte) {
+            (_, b',') if outside => {
+                row.cells.push((self.start..row.bytes.len(), self.quoted));
+                *self = Self { state: State::Begin, start: row.bytes.len(), quoted: false };
+                return false;
+            }
+            (State::Begin, b'"') => {
+                self.quoted = true;
+                self.state = State::Quoted;
+                return false;
+            }
+            (State::Quoted, b'"') => {
+                self.state = State::QuoteInQuoted;
+                return false;
+            }
+            (State::QuoteInQuoted, b'"') => self.state = State::Quoted,
+            // Stays: a line end follows, or the row is broken anyway.
+            (State::QuoteInQuoted, b'\r') | (State::Quoted, _) => {}
+            (State::QuoteInQuoted, _) => {
+                row.broken = true;
+                self.state = State::Plain;
+            }
+            (State::Begin | State::Plain, _) => self.state = State::Plain,
+        }
+        row.bytes.push(byte);
+        false
     }
-    row.cells.push((start..row.bytes.len(), quoted));
+
+    /// Ends the last cell of a row; the `\r` of a `\r\n` is no part of it.
+    fn end_row(&self, row: &mut Row) {
+        if row.raw.last() == Some(&b'\r') {
+            row.raw.pop();
+            if row.bytes.len() > self.start && row.bytes.last() == Some(&b'\r') {
+                row.bytes.pop();
+            }
+        }
+        row.cells.push((self.start..row.bytes.len(), self.quoted));
+    }
 }
 
 #[cfg(test)]

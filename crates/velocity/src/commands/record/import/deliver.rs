@@ -25,6 +25,7 @@ const RUNS_MAX: u32 = 100;
 pub(super) struct Sender<'a> {
     server: &'a Server,
     route: String,
+    scope: String,
     stop: CancellationToken,
 }
 
@@ -34,11 +35,16 @@ pub(super) struct Delivery {
     pub(super) imported: u64,
     pub(super) skipped: u64,
     pub(super) rejected: Vec<Reject>,
+    /// How many of the imported rows an earlier run had sent.
+    pub(super) known: u64,
 }
 
 impl<'a> Sender<'a> {
-    pub(super) fn new(server: &'a Server, route: String, stop: CancellationToken) -> Self {
-        Self { server, route, stop }
+    /// `anew` makes keys that no earlier run had.
+    pub(super) fn new(server: &'a Server, route: String, anew: bool, stop: CancellationToken) -> Self {
+        let salt = if anew { uuid::Uuid::new_v4().to_string() } else { String::new() };
+        let scope = format!("{route} {salt}");
+        Self { server, route, scope, stop }
     }
 
     /// Delivers a batch.
@@ -53,12 +59,15 @@ impl<'a> Sender<'a> {
             if rows.is_empty() {
                 break;
             }
-            let (body, key) = batch.request(&rows, attempt);
+            let (body, key) = batch.request(&self.scope, &rows, attempt);
             let reply = self.insist(&batch, body, key).await?;
             let (answer, failed) = read(&reply, &rows)?;
             delivery.imported += answer.stats.created + answer.stats.updated;
             delivery.skipped += answer.stats.skipped;
             let repeated = reply.header("idempotent-replay") == Some("true");
+            if repeated {
+                delivery.known += answer.stats.created + answer.stats.updated;
+            }
             if !repeated || failed.is_empty() || attempt + 1 == RUNS_MAX {
                 delivery
                     .rejected

@@ -41,7 +41,7 @@ const IN_FLIGHT: usize = 3;
 #[command(
     after_help = "CSV: the header names the fields. An empty cell is no value; \"\" in quotes is an empty text. \
                         Numbers keep every digit; lists and json fields are written as JSON.\n\
-                        Running the same command again after any interruption imports the rest, and no row twice."
+                        Running the same command again within a day, after any interruption, imports the rest and no row twice."
 )]
 pub(crate) struct Args {
     /// Schema of the records
@@ -64,6 +64,9 @@ pub(crate) struct Args {
     /// What to do with a row whose id, or another unique value, is there already
     #[arg(long, value_enum, default_value_t = OnConflict::Fail)]
     on_conflict: OnConflict,
+    /// Import rows a second time that an earlier run of this command has imported
+    #[arg(long)]
+    anew: bool,
     /// Rows sent at once
     #[arg(long, value_name = "N", default_value_t = BATCH_ROWS, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=10_000))]
     batch: usize,
@@ -93,6 +96,8 @@ struct Counts {
     imported: u64,
     skipped: u64,
     rejected: u64,
+    /// Of those imported: what an earlier run had sent already.
+    known: u64,
 }
 
 pub(super) async fn run(session: &Session, args: &Args) -> Outcome<ExitCode> {
@@ -106,7 +111,7 @@ pub(super) async fn run(session: &Session, args: &Args) -> Outcome<ExitCode> {
     let stop = CancellationToken::new();
     let settings = reader::Settings::of(args, shape)?;
     let batches = reader::start(source, settings, stop.clone())?;
-    let sender = Sender::new(server, schema.route("bulk"), stop.clone());
+    let sender = Sender::new(server, schema.route("bulk"), args.anew, stop.clone());
     let mut rejects = Rejects::open(args.rejects.as_deref(), &args.file)?;
     let mut progress = Progress::bytes(total, session.out.quiet);
 
@@ -148,6 +153,7 @@ async fn take(
         counts.imported += delivery.imported;
         counts.skipped += delivery.skipped;
         counts.rejected += delivery.rejected.len() as u64;
+        counts.known += delivery.known;
         for reject in &delivery.rejected {
             rejects.write(reject)?;
         }
@@ -184,7 +190,12 @@ fn finish(
     if let (Some(path), true) = (rejects.path(), counts.rejected > 0) {
         session.out.note(&format!("rejected rows are in {}", path.display()));
     }
-    let Counts { imported, skipped, rejected } = counts;
+    let Counts { imported, skipped, rejected, known } = counts;
+    if known > 0 {
+        session.out.note(&format!(
+            "{known} of these rows were imported by an earlier run and are there once; --anew would import them again"
+        ));
+    }
     if session.out.is_structured() {
         let path = rejects.path().filter(|_| rejected > 0).map(|path| path.display().to_string());
         session.out.serialized(&json!({
