@@ -135,7 +135,10 @@ async fn a_port_that_is_taken_is_named_with_the_way_out() {
             command.args(["--listen", "127.0.0.1:0"]);
         }
         let said = Ran::of(command.args([option, &address]).output().unwrap()).failed(1);
-        assert!(said.contains(what) && said.contains(&address) && said.contains("port 0"), "{option}: {said}");
+        assert!(
+            said.contains(what) && said.contains(&address) && said.contains("port 0"),
+            "{option}: {said}"
+        );
     }
     assert!(!folder.path().join("data/postgres").exists(), "nothing was started for it");
 }
@@ -147,7 +150,8 @@ async fn after_a_kill_everything_is_there_again() {
     let (route, table, id) = {
         let domain = Domain::new(&server);
         domain.apply("note", &note()).await;
-        let created = server.bearer(Some(token.clone())).post(&domain.route("note"), &json!({"text": "kept"})).await;
+        let created =
+            server.bearer(Some(token.clone())).post(&domain.route("note"), &json!({"text": "kept"})).await;
         let id = created.expect(201).data()["id"].as_str().unwrap().to_owned();
         (domain.route("note"), domain.table("note"), id)
     };

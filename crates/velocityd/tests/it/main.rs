@@ -3,5 +3,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
+mod attacks;
 mod dev;
+mod faults;
+mod first_minutes;
 mod harness;
+mod operator;
+mod records;
+mod traps;

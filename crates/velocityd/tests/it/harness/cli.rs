@@ -34,7 +34,8 @@ impl Server {
     /// As somebody else.
     pub(crate) fn cli_as(&self, name: &str, token: &str) -> Cli {
         let config = std::fs::read_to_string(self.data().join("config.yaml")).unwrap();
-        let kept: Vec<&str> = config.lines().filter(|line| !line.trim_start().starts_with("token:")).collect();
+        let kept: Vec<&str> =
+            config.lines().filter(|line| !line.trim_start().starts_with("token:")).collect();
         let path = self.folder().join(format!("config-{name}.yaml"));
         std::fs::write(&path, format!("{}\n    token: {token}\n", kept.join("\n"))).unwrap();
         Cli { config: Some(path), home: self.folder().to_owned(), token: Some(token.to_owned()) }

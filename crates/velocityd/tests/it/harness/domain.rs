@@ -67,7 +67,8 @@ impl<'a> Domain<'a> {
 
     /// Sends a schema to the Kubernetes API, and waits for nothing.
     pub(crate) async fn put(&self, object: &str, spec: &str) -> Reply {
-        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace()}});
+        let namespace =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace()}});
         self.server.apply_object(&namespace).await;
         self.server.apply_object(&self.definition(object, spec)).await
     }

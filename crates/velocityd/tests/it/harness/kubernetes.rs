@@ -22,7 +22,8 @@ impl Server {
     pub(crate) async fn apply_object(&self, object: &Value) -> Reply {
         let name = object["metadata"]["name"].as_str().unwrap();
         let path = format!("{}/{name}?fieldManager=test&force=true", collection(object));
-        let request = self.kubernetes(Method::PATCH, &path).header("content-type", "application/apply-patch+yaml");
+        let request =
+            self.kubernetes(Method::PATCH, &path).header("content-type", "application/apply-patch+yaml");
         send(request.body(object.to_string())).await
     }
 

@@ -107,7 +107,8 @@ impl Server {
         assert!(self.child.is_none(), "it runs already");
         // What a killed one left would be taken for the new one's.
         let _ = std::fs::remove_file(self.data().join("endpoints.json"));
-        let log = |name| File::options().create(true).append(true).open(self.scratch.path().join(name)).unwrap();
+        let log =
+            |name| File::options().create(true).append(true).open(self.scratch.path().join(name)).unwrap();
         let mut command = self.launch.command(&self.data());
         let child = command.stdout(log("out")).stderr(log("err")).spawn().unwrap();
         self.scratch.holds(Some(child.id()));
