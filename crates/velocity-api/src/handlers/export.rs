@@ -107,10 +107,9 @@ impl Writer {
                     goes_on
                 }
             };
-            match export.run(sink).await {
-                Ok(_) if given_up.load(Ordering::Relaxed) => false,
-                Ok(_) => hand_over(&sender, Part::End, stall).await,
-                Err(error) => hand_over(&sender, Part::Failed(error), stall).await,
+            let outcome = export.run(sink).await;
+            if let Some(last) = last_part(outcome, given_up.load(Ordering::Relaxed)) {
+                hand_over(&sender, last, stall).await;
             }
         });
         receiver
@@ -128,6 +127,15 @@ impl Writer {
     }
 }
 
+/// An export that was given up has no end, only a stop.
+fn last_part(outcome: Result<u64, RecordError>, given_up: bool) -> Option<Part> {
+    match outcome {
+        Ok(_) if given_up => None,
+        Ok(_) => Some(Part::End),
+        Err(error) => Some(Part::Failed(error)),
+    }
+}
+
 async fn hand_over(into: &mpsc::Sender<Part>, part: Part, stall: Duration) -> bool {
     matches!(tokio::time::timeout(stall, into.send(part)).await, Ok(Ok(())))
 }
@@ -140,19 +148,19 @@ async fn begin(
         Some(Part::Failed(error)) => return Err(error.into()),
         first => first,
     };
-    Ok(stream::unfold((Some(first), parts), |(first, mut parts)| async move {
+    Ok(stream::unfold(Some((Some(first), parts)), |state| async move {
+        let (first, mut parts) = state?;
         let part = match first {
             Some(first) => first,
             None => parts.recv().await,
         };
         // An error in the middle breaks the connection off: the client sees that the body is not whole.
-        let bytes = match part {
-            Some(Part::Chunk(bytes)) => Ok(bytes),
-            Some(Part::End) => return None,
-            Some(Part::Failed(error)) => Err(broken_off(error)),
-            None => Err(broken_off("the client took too long")),
-        };
-        Some((bytes, (None, parts)))
+        match part {
+            Some(Part::Chunk(bytes)) => Some((Ok(bytes), Some((None, parts)))),
+            Some(Part::End) => None,
+            Some(Part::Failed(error)) => Some((Err(broken_off(error)), None)),
+            None => Some((Err(broken_off("the client took too long")), None)),
+        }
     }))
 }
 
@@ -171,4 +179,39 @@ fn answer(body: Body, format: ExportFormat, object: &str) -> Response {
         headers.insert(CONTENT_DISPOSITION, name);
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn read(parts: Vec<Part>) -> Vec<Result<Bytes, String>> {
+        let (sender, receiver) = mpsc::channel(8);
+        for part in parts {
+            assert!(sender.send(part).await.is_ok());
+        }
+        drop(sender);
+        let stream = begin(receiver).await.unwrap();
+        stream.map(|part| part.map_err(|error| error.to_string())).collect().await
+    }
+
+    #[tokio::test]
+    async fn only_what_came_to_its_end_looks_whole() {
+        let chunk = || Part::Chunk(Bytes::from_static(b"a"));
+        assert_eq!(read(vec![chunk(), Part::End]).await, [Ok(Bytes::from_static(b"a"))]);
+        assert!(read(vec![chunk()]).await.last().is_some_and(Result::is_err));
+        assert!(read(vec![]).await.last().is_some_and(Result::is_err));
+        assert!(
+            read(vec![chunk(), Part::Failed(RecordError::Timeout)]).await.last().is_some_and(Result::is_err)
+        );
+        assert!(matches!(last_part(Ok(1), false), Some(Part::End)));
+        assert!(last_part(Ok(1), true).is_none());
+    }
+
+    #[tokio::test]
+    async fn what_fails_at_once_is_a_problem() {
+        let (sender, receiver) = mpsc::channel(1);
+        assert!(sender.send(Part::Failed(RecordError::Timeout)).await.is_ok());
+        assert!(matches!(begin(receiver).await, Err(ApiError::Record(RecordError::Timeout))));
+    }
 }

@@ -1,5 +1,7 @@
 //! What all writes share: the session, the version that the caller has seen, the idempotency key, the answer.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
@@ -12,8 +14,6 @@ use velocity_store::codec::Numbers;
 use velocity_store::records::{
     Effect, IdempotencyKey, Once, Record, RecordError, Session, StoredResponse, Table, Write, Written,
 };
-
-use std::sync::Arc;
 
 use crate::error::ApiError;
 use crate::request::conditional::{self, Tags};

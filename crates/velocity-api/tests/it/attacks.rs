@@ -14,23 +14,45 @@ use crate::app::{App, ORDERS};
 async fn a_body_of_eleven_mib_is_413_announced_or_chunked() {
     let app = App::new().await;
     let body = format!("{{\"code\":\"{}\"}}", "x".repeat(11 * 1024 * 1024));
-    let announced = raw_post(&app, &format!("content-length: {}\r\n", body.len()), b"").await;
-    assert!(announced.starts_with("HTTP/1.1 413") && announced.contains("PAYLOAD_TOO_LARGE"), "{announced}");
-    let stream = futures::stream::iter(
-        body.into_bytes().chunks(65_536).map(|c| Ok::<_, std::io::Error>(c.to_vec())).collect::<Vec<_>>(),
-    );
-    let sent = reqwest::Client::new()
+    // The whole of it is sent before the answer is read, as most clients do.
+    app.as_writer().send(Method::POST, "", Some(body.clone())).await.is_problem(413, "PAYLOAD_TOO_LARGE");
+    let chunks: Vec<_> =
+        body.as_bytes().chunks(65_536).map(|c| Ok::<_, std::io::Error>(c.to_vec())).collect();
+    let chunked = reqwest::Client::new()
         .post(format!("{}{}", app.base, app.endpoint()))
         .bearer_auth(app.token("ravi", &["writer"], &json!({})))
         .header("content-type", "application/json")
-        .body(reqwest::Body::wrap_stream(stream))
+        .body(reqwest::Body::wrap_stream(futures::stream::iter(chunks)))
         .send()
-        .await;
-    // The server may close while the client still sends: then there is no answer to read, and nothing was taken.
-    if let Ok(answer) = sent {
-        assert_eq!(answer.status(), 413);
-    }
+        .await
+        .unwrap();
+    assert_eq!(chunked.status(), 413);
+    let expecting = raw_post(&app, "content-length: 11534336\r\nexpect: 100-continue\r\n", b"").await;
+    assert!(expecting.starts_with("HTTP/1.1 413") && expecting.contains("PAYLOAD_TOO_LARGE"), "{expecting}");
     app.as_writer().get("").await.is(200);
+}
+
+#[tokio::test]
+async fn whoever_sends_without_end_is_cut_off() {
+    let requests = RequestConfig { max_body_bytes: 64 * 1024, ..RequestConfig::default() };
+    let app = App::with(ORDERS, Config { requests, ..Config::default() }).await;
+    let token = app.token("ravi", &["writer"], &json!({}));
+    let mut stream = TcpStream::connect(app.address).await.unwrap();
+    let head = format!(
+        "POST {} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n",
+        app.endpoint()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let chunk = format!("1000\r\n{}\r\n", "x".repeat(4096));
+    let endless = async {
+        let mut sent = 0;
+        while stream.write_all(chunk.as_bytes()).await.is_ok() {
+            sent += 4096;
+        }
+        sent
+    };
+    let sent = tokio::time::timeout(Duration::from_secs(20), endless).await;
+    assert!(sent.as_ref().is_ok_and(|sent| *sent >= 64 * 1024), "{sent:?}");
 }
 
 /// Sends a head with these headers and `body`, and reads until the server closes or answers.
