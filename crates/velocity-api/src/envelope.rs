@@ -23,6 +23,7 @@ use crate::metrics::Metrics;
 use crate::request::request_id::{RequestId, X_REQUEST_ID};
 use crate::request::trace::trace_id;
 use crate::routes::{EndpointId, endpoint};
+use crate::unread;
 
 /// What identifies a request, in its extensions.
 #[derive(Debug, Clone)]
@@ -80,7 +81,7 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, mut request: Request) -> Self::Future {
+    fn call(&mut self, request: Request) -> Self::Future {
         let started = Instant::now();
         let context = self.envelope.context(&request);
         let served = Served {
@@ -93,7 +94,10 @@ where
             id: context.id.clone(),
             started,
         };
-        request.extensions_mut().insert(context);
+        let (mut parts, body) = request.into_parts();
+        parts.extensions.insert(context);
+        let (body, unread) = unread::lend(&parts, body);
+        let request = Request::from_parts(parts, body);
         let envelope = self.envelope.clone();
         // The call itself may panic too, not only its future.
         let future = std::panic::catch_unwind(AssertUnwindSafe(|| self.inner.call(request)));
@@ -102,7 +106,11 @@ where
                 Ok(future) => envelope.run(future).await,
                 Err(_) => envelope.panicked(),
             };
-            Ok(envelope.finish(response, &served))
+            let response = envelope.finish(response, &served);
+            if let Some(unread) = unread.filter(|_| response.status().as_u16() >= 400) {
+                unread.discard();
+            }
+            Ok(response)
         })
     }
 }

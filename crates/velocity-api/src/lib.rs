@@ -25,6 +25,7 @@ mod scope;
 mod serve;
 mod state;
 mod strategies;
+mod unread;
 
 use std::sync::Arc;
 

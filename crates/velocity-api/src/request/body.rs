@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::HeaderMap;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
-use http_body_util::BodyExt;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body as _;
 
 use super::Malformed;
@@ -15,8 +15,6 @@ use crate::error::ApiError;
 
 /// Deepest JSON of a body: a json field's 64 levels inside an operation inside a bulk, and room.
 const MAX_DEPTH: usize = 80;
-/// How many times the limit is read and thrown away for the sake of an answer that arrives.
-const DISCARD_LIMITS: usize = 8;
 
 /// The types of body that a route takes.
 #[derive(Debug, Clone, Copy)]
@@ -70,42 +68,16 @@ pub(crate) async fn read_optional_json(
 async fn read(headers: &HeaderMap, body: Body, limits: &RequestConfig) -> Result<Bytes, ApiError> {
     let limit = limits.max_body_bytes;
     let announced =
-        headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > limit) {
-        if !headers.contains_key(EXPECT) {
-            let _ = within(limits.body_timeout, discard(body, limit)).await;
-        }
+        headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > limit as u64) {
         return Err(ApiError::BodyTooLarge { limit });
     }
-    within(limits.body_timeout, collect(body, limit)).await?
-}
-
-async fn collect(mut body: Body, limit: usize) -> Result<Bytes, ApiError> {
-    let mut whole = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(frame) = frame else { return Err(Malformed::new("the body ended early").into()) };
-        let Ok(data) = frame.into_data() else { continue };
-        if whole.len() + data.len() > limit {
-            discard(body, limit).await;
-            return Err(ApiError::BodyTooLarge { limit });
+    match within(limits.body_timeout, Limited::new(body, limit).collect()).await? {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => {
+            Err(ApiError::BodyTooLarge { limit })
         }
-        if whole.is_empty() && body.is_end_stream() {
-            return Ok(data);
-        }
-        whole.extend_from_slice(&data);
-    }
-    Ok(whole.freeze())
-}
-
-/// Reads on past the limit and keeps nothing: a client that is still sending when we close sees a broken connection in
-/// the place of the refusal. Whoever sends many times the limit is cut off all the same.
-async fn discard(mut body: Body, limit: usize) {
-    let mut left = limit.saturating_mul(DISCARD_LIMITS);
-    while let Some(Ok(frame)) = body.frame().await {
-        left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
-        if left == 0 {
-            return;
-        }
+        Err(_) => Err(Malformed::new("the body ended early").into()),
     }
 }
 
