@@ -24,6 +24,8 @@ pub(crate) const SCHEMA: &str = "acme/shop/sales/order/v1";
 pub(crate) enum Fault {
     /// 503 with `Retry-After: 0`, nothing done.
     Busy,
+    /// 404, as from a server that has just started and not heard of the schema yet.
+    Ignorant,
     /// Done, but the answer is lost.
     AnswerLost,
     /// Takes so long that a test can do something meanwhile.
@@ -181,6 +183,9 @@ async fn bulk(world: &Arc<Mutex<World>>, headers: &http::HeaderMap, body: &[u8])
         Some(Fault::Busy) => {
             let problem = self::problem(&Problem::new(Code::PostgresUnavailable, "no connection is free"));
             return ([("retry-after", "0")], problem).into_response();
+        }
+        Some(Fault::Ignorant) => {
+            return problem(&Problem::new(Code::SchemaNotFound, "no schema is served here"));
         }
         Some(Fault::Slow) => tokio::time::sleep(Duration::from_millis(150)).await,
         _ => {}

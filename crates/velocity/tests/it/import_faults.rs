@@ -37,6 +37,21 @@ fn lost_answers_and_busy_servers_double_nothing() {
 }
 
 #[test]
+fn a_server_that_has_just_started_may_not_know_the_schema_for_a_moment() {
+    let api = FakeApi::start();
+    let home = Home::at(&api);
+    orders(&home);
+    api.world().faults.extend([Fault::Slow, Fault::AnswerLost, Fault::Ignorant, Fault::Ignorant]);
+    let run = home.run(COMMAND);
+    assert_eq!(run.last_line(), "imported 60, skipped 0, rejected 0", "{}", run.all());
+    assert_each_row_once(&api);
+    // Without an outage before it, a schema that is not there is not waited for.
+    api.world().faults.push_back(Fault::Ignorant);
+    let run = home.run(&format!("{COMMAND} --anew"));
+    assert_eq!(run.code, 3, "{}", run.all());
+}
+
+#[test]
 fn a_killed_import_goes_on_where_it_was() {
     let api = FakeApi::start();
     let home = Home::at(&api);

@@ -108,9 +108,11 @@ impl<R: BufRead> Reader<R> {
                 scan.end_row(row);
                 return Ok(true);
             }
-            let end = buffer.iter().position(|byte| scan.take(*byte, row));
+            let end = buffer.iter().position(|byte| {
+                self.line += u64::from(*byte == b'\n');
+                scan.take(*byte, row)
+            });
             let used = end.map_or(buffer.len(), |end| end + 1);
-            self.line += buffer[..used].iter().filter(|byte| **byte == b'\n').count() as u64;
             self.input.consume(used);
             if end.is_some() {
                 scan.end_row(row);

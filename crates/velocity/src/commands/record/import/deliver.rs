@@ -1,5 +1,6 @@
 //! Sending batches until each has its answer.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use http::Method;
@@ -13,6 +14,8 @@ use crate::server::{Reply, Request, Server};
 
 /// How long a server may be away before the import gives up: a restart takes less.
 const AWAY_MAX: Duration = Duration::from_mins(2);
+/// How long a server that was away may not know our schema or our token: one that starts learns them a moment later.
+const SETTLING: Duration = Duration::from_secs(15);
 /// The first pause before a batch is sent again.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 /// The longest pause.
@@ -27,6 +30,8 @@ pub(super) struct Sender<'a> {
     route: String,
     scope: String,
     stop: CancellationToken,
+    /// When the server was last seen to be away.
+    away: Cell<Option<Instant>>,
 }
 
 /// What became of a batch.
@@ -44,7 +49,7 @@ impl<'a> Sender<'a> {
     pub(super) fn new(server: &'a Server, route: String, anew: bool, stop: CancellationToken) -> Self {
         let salt = if anew { uuid::Uuid::new_v4().to_string() } else { String::new() };
         let scope = format!("{route} {salt}");
-        Self { server, route, scope, stop }
+        Self { server, route, scope, stop, away: Cell::new(None) }
     }
 
     /// Delivers a batch.
@@ -80,6 +85,10 @@ impl<'a> Sender<'a> {
         Ok(delivery)
     }
 
+    fn is_settling(&self) -> bool {
+        self.away.get().is_some_and(|away| away.elapsed() < SETTLING)
+    }
+
     /// Sends a request until there is an answer. The key makes that harmless.
     async fn insist(&self, batch: &Batch, body: String, key: String) -> Outcome<Reply> {
         let request =
@@ -97,8 +106,10 @@ impl<'a> Sender<'a> {
             };
             let (first, last) = batch.lines();
             let failure = failure.while_doing(&format!("lines {first} to {last}"));
-            if failure.exit() != Some(Exit::Unavailable) {
-                return Err(failure);
+            match failure.exit() {
+                Some(Exit::Unavailable) => self.away.set(Some(Instant::now())),
+                Some(Exit::NotFound | Exit::Denied) if self.is_settling() => {}
+                _ => return Err(failure),
             }
             let since = *away_since.get_or_insert_with(Instant::now);
             if since.elapsed() > AWAY_MAX {
