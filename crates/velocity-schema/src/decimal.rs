@@ -81,7 +81,7 @@ pub fn digits(value: &BigDecimal) -> (u64, u64) {
 pub fn fits(value: &BigDecimal, precision: u32, scale: u32) -> bool {
     let (whole, fraction) = digits(value);
     let room = u64::from(precision.saturating_sub(scale));
-    let zero_whole = value.abs() < BigDecimal::from(1);
+    let zero_whole = value.abs() < 1;
     fraction <= u64::from(scale) && (zero_whole || whole <= room)
 }
 

@@ -1,5 +1,7 @@
 //! Fields of a validated schema: their types with constraints, and how a value is read.
 
+mod document;
+
 use std::collections::HashSet;
 
 use base64::Engine;
@@ -214,7 +216,7 @@ impl FieldType {
             return Ok(Value::Null);
         }
         let value = match self {
-            Self::Json => Value::Json(check_json(text)?),
+            Self::Json => Value::Json(document::check(text)?),
             Self::Boolean => match text {
                 "true" => Value::Boolean(true),
                 "false" => Value::Boolean(false),
@@ -259,7 +261,7 @@ impl FieldType {
     /// As [`Self::read_text`], without the constraints: something to compare with need not be storable.
     pub fn read_operand(&self, text: &str) -> Result<Value, Misfit> {
         match self {
-            Self::Json => Ok(Value::Json(check_json(text)?)),
+            Self::Json => Ok(Value::Json(document::check(text)?)),
             Self::Boolean => match text {
                 "true" => Ok(Value::Boolean(true)),
                 "false" => Ok(Value::Boolean(false)),
@@ -369,92 +371,6 @@ fn integer(text: &str) -> Option<i64> {
     plain.then(|| text.parse().ok()).flatten()
 }
 
-fn check_json(text: &str) -> Result<String, Misfit> {
-    let mut depth = 0_usize;
-    let mut in_string = false;
-    let mut escaped = false;
-    for byte in text.bytes() {
-        if in_string {
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' => escaped = true,
-                b'"' => in_string = false,
-                _ => {}
-            }
-            continue;
-        }
-        match byte {
-            b'"' => in_string = true,
-            b'[' | b'{' => depth += 1,
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > JSON_DEPTH_MAX {
-            return Err(misfit("depth", format!("must be JSON of at most {JSON_DEPTH_MAX} levels")));
-        }
-    }
-    match serde_json::from_str::<Storable>(text) {
-        Ok(Storable) => Ok(text.to_owned()),
-        Err(_) => Err(misfit(
-            "type",
-            "must be JSON without the character U+0000, lone surrogates and numbers beyond 1e308",
-        )),
-    }
-}
-
-/// A JSON document that jsonb can hold: walked once, every string decoded, nothing kept.
-struct Storable;
-
-impl<'de> serde::Deserialize<'de> for Storable {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(StorableVisitor)
-    }
-}
-
-struct StorableVisitor;
-
-impl<'de> serde::de::Visitor<'de> for StorableVisitor {
-    type Value = Storable;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("JSON that a database can hold")
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Storable, E> {
-        if text.contains('\0') { Err(E::custom("U+0000")) } else { Ok(Storable) }
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Storable, E> {
-        Ok(Storable)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Storable, E> {
-        Ok(Storable)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Storable, E> {
-        Ok(Storable)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Storable, E> {
-        Ok(Storable)
-    }
-
-    fn visit_unit<E>(self) -> Result<Storable, E> {
-        Ok(Storable)
-    }
-
-    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<Storable, A::Error> {
-        while let Some(Storable) = seq.next_element()? {}
-        Ok(Storable)
-    }
-
-    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Storable, A::Error> {
-        while let Some((Storable, Storable)) = map.next_entry()? {}
-        Ok(Storable)
-    }
-}
-
 fn plural(count: u32, unit: &str) -> String {
     if count == 1 { format!("1 {unit}") } else { format!("{count} {unit}s") }
 }
@@ -496,83 +412,4 @@ fn listed(values: &[String]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(kind: &FieldType, json: &str) -> Result<Value, &'static str> {
-        kind.read_json(&RawValue::from_string(json.to_owned()).unwrap()).map_err(|e| e.rule)
-    }
-
-    fn number() -> FieldType {
-        FieldType::Number { precision: 6, scale: 2, min: None, max: None }
-    }
-
-    #[test]
-    fn numbers_are_exact_and_never_rounded() {
-        assert!(read(&number(), "1234.50").is_ok());
-        assert!(read(&number(), "\"1234.5\"").is_ok());
-        assert_eq!(read(&number(), "0.001"), Err("scale"));
-        assert_eq!(read(&number(), "12345"), Err("precision"));
-        assert_eq!(read(&number(), "1e400"), Err("precision"));
-        assert_eq!(read(&number(), "1e999999999999"), Err("precision"));
-        assert_eq!(read(&number(), "true"), Err("type"));
-    }
-
-    #[test]
-    fn integers_do_not_overflow() {
-        let kind = FieldType::Integer { min: None, max: None };
-        assert_eq!(read(&kind, "9223372036854775807"), Ok(Value::Integer(i64::MAX)));
-        for bad in ["9223372036854775808", "1.5", "1e2", "\"x\"", "[]", "\"\""] {
-            assert_eq!(read(&kind, bad), Err("type"), "{bad}");
-        }
-    }
-
-    #[test]
-    fn text_that_no_database_holds_is_a_callers_error() {
-        let kind = FieldType::plain_string();
-        assert_eq!(read(&kind, r#""a\u0000b""#), Err("type"));
-        assert_eq!(read(&kind, r#""\ud800""#), Err("type"));
-        assert_eq!(read(&FieldType::Json, r#"{"a":"\u0000"}"#), Err("type"));
-        assert_eq!(read(&FieldType::Json, r#"{"a":["\udc00"]}"#), Err("type"));
-        assert_eq!(read(&FieldType::Json, r#"{"a":1e1000000}"#), Err("type"));
-        assert!(read(&FieldType::Json, r#"{"a":"\\u0000"}"#).is_ok());
-    }
-
-    #[test]
-    fn deep_json_is_refused_and_wide_json_is_not() {
-        let deep = format!("{}{}", "[".repeat(65), "]".repeat(65));
-        assert_eq!(read(&FieldType::Json, &deep), Err("depth"));
-        assert!(read(&FieldType::Json, &format!("{}{}", "[".repeat(64), "]".repeat(64))).is_ok());
-        assert!(read(&FieldType::Json, "[[],[],\"[[[[\\\"[[[[\"]").is_ok());
-    }
-
-    #[test]
-    fn lengths_count_characters() {
-        let kind = FieldType::String { min_length: Some(2), max_length: Some(3), pattern: None };
-        assert!(read(&kind, "\"éé\"").is_ok());
-        assert_eq!(read(&kind, "\"é\""), Err("minLength"));
-        assert_eq!(read(&kind, "\"éééé\""), Err("maxLength"));
-    }
-
-    #[test]
-    fn arrays_hold_no_nulls_and_no_twins_where_unique() {
-        let kind = FieldType::Array {
-            items: Box::new(number()),
-            min_items: None,
-            max_items: Some(2),
-            unique_items: true,
-        };
-        assert!(read(&kind, "[1, 2]").is_ok());
-        assert_eq!(read(&kind, "[1.0, 1.00]"), Err("uniqueItems"));
-        assert_eq!(read(&kind, "[1, null]"), Err("items"));
-        assert_eq!(read(&kind, "[1,2,3]"), Err("maxItems"));
-        assert_eq!(read(&kind, "{\"a\":1}"), Err("type"));
-    }
-
-    #[test]
-    fn an_enum_error_names_the_nearest_value() {
-        let kind = FieldType::Enum { values: vec!["draft".into(), "approved".into()] };
-        let error = kind.read_text("aproved").unwrap_err();
-        assert!(error.message.contains("did you mean `approved`"), "{}", error.message);
-    }
-}
+mod tests;

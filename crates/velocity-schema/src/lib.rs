@@ -1,6 +1,7 @@
 //! The schema language: names, fields, values and the validated schema.
 //!
-//! Pure: nothing here reads a clock, a file or a socket. A [`Schema`] can only be made by [`Schema::parse`],
+//! Pure: nothing here reads a file, a socket or the time of day; only the deadline of a rule's evaluation looks at the
+//! monotonic clock. A [`Schema`] can only be made by [`Schema::parse`],
 //! so whoever holds one never checks names, lengths or types again.
 
 pub mod cel;

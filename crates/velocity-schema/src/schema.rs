@@ -2,6 +2,7 @@
 
 mod access;
 mod fields;
+mod hash;
 mod parse;
 mod unsupported;
 
@@ -9,6 +10,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 pub use access::{Access, Operation, RowFilter, SYSTEM_ROLE_ADMIN};
+pub use hash::SpecHash;
 
 use crate::field::{Field, Pattern};
 use crate::name::{FieldName, SchemaPath};
@@ -152,22 +154,5 @@ pub struct StrategyRef {
 impl fmt::Display for StrategyRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)
-    }
-}
-
-/// `sha256:…` of a spec: equal specs have equal hashes, whatever the order of their keys.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct SpecHash(pub(crate) String);
-
-impl SpecHash {
-    /// The hash as `status.specHash` has it.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for SpecHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }

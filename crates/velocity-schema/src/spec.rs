@@ -433,7 +433,6 @@ pub enum MaskingStrategy {
     Hash,
     Range,
     Redact,
-    Tokenise,
 }
 
 /// Full-text search.

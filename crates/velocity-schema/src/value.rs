@@ -80,7 +80,7 @@ impl Value {
             Self::Uuid(uuid) => out.push_str(uuid.hyphenated().encode_lower(&mut Uuid::encode_buffer())),
             Self::Bytes(bytes) => STANDARD.encode_string(bytes, out),
             Self::Integer(_) | Self::Number(_) | Self::Boolean(_) | Self::Json(_) | Self::Array(_) => {
-                self.write_json(out)
+                self.write_json(out);
             }
         }
     }

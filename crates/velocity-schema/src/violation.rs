@@ -74,13 +74,42 @@ impl std::error::Error for Violations {}
 pub fn nearest<'a>(given: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()
+        // As many edits as the lengths differ are needed at least: a long text costs nothing.
+        .filter(|candidate| given.len().abs_diff(candidate.len()) <= 4 * allowed(candidate))
         .map(|candidate| (strsim::damerau_levenshtein(given, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= 1.max(candidate.chars().count() / 3))
+        .filter(|(distance, candidate)| *distance <= allowed(candidate))
         .min()
         .map(|(_, candidate)| candidate)
+}
+
+/// How many edits away a text may be and still be meant.
+fn allowed(candidate: &str) -> usize {
+    1.max(candidate.chars().count() / 3)
 }
 
 /// ` (did you mean \`x\`?)` where there is a near candidate, else nothing.
 pub fn did_you_mean<'a>(given: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
     nearest(given, candidates).map_or_else(String::new, |near| format!(" (did you mean `{near}`?)"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_is_named_only_when_it_is_near() {
+        assert_eq!(nearest("amuont", ["amount", "account"]), Some("amount"));
+        assert_eq!(nearest("ü", ["u", "id"]), Some("u"));
+        assert_eq!(nearest("zzz", ["amount", "id"]), None);
+        assert_eq!(nearest("", ["id"]), None);
+        assert_eq!(nearest("éàüöî", ["eauoi"]), None);
+        assert_eq!(nearest("amoünt", ["amount"]), Some("amount"));
+    }
+
+    #[test]
+    fn a_long_text_is_compared_with_nothing() {
+        // 500 comparisons of a million characters would take hours.
+        let candidates: Vec<String> = (0..500).map(|n| format!("field_{n}")).collect();
+        assert_eq!(nearest(&"x".repeat(1_000_000), candidates.iter().map(String::as_str)), None);
+    }
 }

@@ -1,130 +1,76 @@
 //! From the raw spec to the schema, or to everything that is wrong with it.
 
+mod bounds;
+mod shape;
+
 use std::collections::{HashMap, HashSet};
 
-use serde_json::Value as Json;
-use sha2::{Digest, Sha256};
-
 use super::{
-    Access, Audit, Index, IndexKey, Operation, RowFilter, Rule, Schema, SpecHash, StrategyRef, fields,
-    unsupported,
+    Access, Audit, Index, IndexKey, Operation, RowFilter, Rule, SYSTEM_ROLE_ADMIN, Schema, StrategyRef,
+    fields, unsupported,
 };
 use crate::cel;
 use crate::field::{Field, FieldType};
 use crate::name::{FieldName, SchemaPath};
 use crate::spec::{
-    AccessSpec, AuditSpec, IndexSpec, SchemaDefinitionSpec, UniqueConstraintSpec, ValidationSpec,
+    AccessSpec, AuditSpec, IndexSpec, ObjectRef, SchemaDefinitionSpec, UniqueConstraintSpec, ValidationSpec,
 };
 use crate::violation::{Violations, did_you_mean};
+use serde_json::Value as Json;
 
 /// Most characters of a role's name.
 const ROLE_MAX: usize = 128;
-/// Most columns of a Postgres index.
-const INDEX_COLUMNS_MAX: usize = 32;
+/// Most roles of an operation.
+const ROLES_MAX: usize = 100;
+/// Longest name of a namespace, a DNS label.
+const NAMESPACE_MAX: usize = 63;
 
 impl SchemaDefinitionSpec {
-    /// Reads a spec from JSON. What no field of the contract is named like is reported with its path, all at once.
+    /// Reads a spec from JSON. What does not have the contract's shape (unknown keys, wrong types, missing keys) is
+    /// reported with its path, all at once.
     pub fn from_json(json: &Json) -> Result<Self, Violations> {
         let mut errors = Violations::default();
-        let mut unknown = Vec::new();
-        let read = serde_ignored::deserialize(json, |path| unknown.push(dotted(&path.to_string())));
-        for path in unknown {
-            errors.push(
-                format!("spec.{path}"),
-                "unknownField",
-                "is not a field of the contract; see `velocity explain` or the reference",
-            );
+        match shape::read(json, "spec", &mut errors).value {
+            Some(spec) => errors.into_result(spec),
+            None => Err(errors),
         }
-        match read {
-            Ok(spec) => errors.into_result(spec),
-            Err(_) => {
-                let located: Result<Self, _> = serde_path_to_error::deserialize(json);
-                if let Err(error) = located {
-                    let path = error.path().to_string();
-                    let path = if path == "." { "spec".to_owned() } else { format!("spec.{path}") };
-                    errors.push(path, "type", error.inner().to_string());
-                }
+    }
+}
+
+impl Schema {
+    /// The schema that JSON describes, with its spec; or every violation of shape and meaning. Where values do not even
+    /// have the right shape, what the document means is not looked at: half of a spec would only give false errors.
+    pub fn from_json(json: &Json) -> Result<(SchemaDefinitionSpec, Self), Violations> {
+        let mut errors = Violations::default();
+        let read = shape::read::<SchemaDefinitionSpec>(json, "spec", &mut errors);
+        let (Some(spec), false) = (read.value, read.partial) else { return Err(errors) };
+        match Self::parse(&spec) {
+            Ok(schema) => errors.into_result((spec, schema)),
+            Err(more) => {
+                errors.0.extend(more.0);
                 Err(errors)
             }
         }
     }
 
-    /// The hash of the spec: of its canonical JSON (keys sorted, defaults left out).
-    pub fn hash(&self) -> SpecHash {
-        let json = serde_json::to_value(self).unwrap_or(Json::Null);
-        let mut text = String::new();
-        canonical(&json, &mut text);
-        let digest = Sha256::digest(text.as_bytes());
-        let mut hash = String::from("sha256:");
-        for byte in digest {
-            hash.push_str(&format!("{byte:02x}"));
-        }
-        SpecHash(hash)
-    }
-}
-
-/// serde_ignored writes `fields.0.x`; people read `fields[0].x`.
-fn dotted(path: &str) -> String {
-    let mut out = String::new();
-    for part in path.split('.').filter(|part| *part != "?") {
-        if part.bytes().all(|b| b.is_ascii_digit()) {
-            out.push_str(&format!("[{part}]"));
-        } else {
-            if !out.is_empty() {
-                out.push('.');
-            }
-            out.push_str(part);
-        }
-    }
-    out
-}
-
-fn canonical(json: &Json, out: &mut String) {
-    match json {
-        Json::Object(map) => {
-            let mut keys: Vec<&String> = map.keys().collect();
-            keys.sort();
-            out.push('{');
-            for key in keys {
-                crate::value::write_json_string(key, out);
-                out.push(':');
-                canonical(&map[key.as_str()], out);
-                out.push(',');
-            }
-            out.push('}');
-        }
-        Json::Array(items) => {
-            out.push('[');
-            for item in items {
-                canonical(item, out);
-                out.push(',');
-            }
-            out.push(']');
-        }
-        other => out.push_str(&other.to_string()),
-    }
-}
-
-impl Schema {
     /// The schema that the spec describes, or every violation with its path.
     pub fn parse(spec: &SchemaDefinitionSpec) -> Result<Self, Violations> {
         let mut errors = Violations::default();
         unsupported::refuse(spec, &mut errors);
+        bounds::check(spec, &mut errors);
         let path = parse_path(spec, &mut errors);
         // A broken path is reported above; fields are still checked against a stand-in, so that all errors come at once.
         let Some(home) = path.clone().or_else(|| "a/a/a/a/v1".parse().ok()) else { return Err(errors) };
         let fields = fields::parse(&spec.fields, &home, &mut errors);
         let by_name: HashMap<String, usize> =
             fields.iter().enumerate().map(|(index, field)| (field.name.as_str().to_owned(), index)).collect();
+        fields::check_own_references(&spec.fields, &fields, &home, &mut errors);
         let unique = parse_unique(&spec.unique_constraints, &fields, &mut errors);
         let indexes = parse_indexes(&spec.indexes, &fields, &mut errors);
         let rules = parse_rules(spec.validation.as_ref(), &fields, &mut errors);
         let access = parse_access(spec.access.as_ref(), &fields, &mut errors);
         let audit = parse_audit(spec.audit.as_ref(), &mut errors);
-        let strategy = spec.auth.as_ref().map(|auth| StrategyRef {
-            namespace: auth.strategy_ref.namespace.clone().unwrap_or_else(|| home.namespace()),
-            name: auth.strategy_ref.name.clone(),
-        });
+        let strategy = spec.auth.as_ref().map(|auth| parse_strategy(&auth.strategy_ref, &home, &mut errors));
         let Some(path) = path else { return Err(errors) };
         errors.into_result(Self {
             path,
@@ -159,11 +105,22 @@ fn parse_path(spec: &SchemaDefinitionSpec, errors: &mut Violations) -> Option<Sc
         .map_err(|e: crate::name::InvalidName| errors.push("spec.version", "version", e.to_string()))
         .ok();
     let path = SchemaPath { org: org?, app: app?, domain: domain?, object: object?, version: version? };
-    if path.namespace().len() > 63 {
+    if path.namespace().len() > NAMESPACE_MAX {
         errors.push(
             "spec",
             "length",
-            format!("the namespace `{}` would have more than 63 characters", path.namespace()),
+            format!(
+                "org, app and domain are at most 61 characters long together: the namespace `{}` would have more than {NAMESPACE_MAX}",
+                path.namespace()
+            ),
+        );
+    }
+    // Postgres keeps schemas and roles that begin with `pg_` for itself.
+    if path.org.underscored() == "pg" || path.org.underscored().starts_with("pg_") {
+        errors.push(
+            "spec.org",
+            "reserved",
+            "names that begin with `pg` and a dash, and `pg` itself, are Postgres' own; choose another name",
         );
     }
     Some(path)
@@ -184,33 +141,40 @@ fn parse_unique(
             match fields.iter().find(|field| field.name.as_str() == name) {
                 None => errors.push(path, "unknownField", fields::unknown_field(name, fields)),
                 Some(_) if !seen.insert(name) => {
-                    errors.push(path, "unique", format!("`{name}` is there already"))
+                    errors.push(path, "unique", format!("`{name}` is there already"));
                 }
-                Some(field)
-                    if matches!(
-                        field.kind,
-                        FieldType::Json | FieldType::Bytes { .. } | FieldType::Array { .. }
-                    ) =>
-                {
+                Some(field) if !has_btree(field) => {
                     errors.push(path, "unique", format!("{} values cannot be unique", field.kind.name()));
                 }
                 Some(field) => names.push(field.name.clone()),
             }
         }
-        if spec.fields.is_empty() || spec.fields.len() > INDEX_COLUMNS_MAX {
-            errors.push(&at, "length", format!("names 1 to {INDEX_COLUMNS_MAX} fields"));
+        if names.is_empty() || names.len() < spec.fields.len() {
+            continue; // what is left says nothing about the constraint as a whole
         }
-        let sorted = |names: &[FieldName]| names.iter().cloned().collect::<HashSet<_>>();
-        if all.iter().any(|other| sorted(other) == sorted(&names)) {
+        let same = |other: &Vec<FieldName>| {
+            other.iter().collect::<HashSet<_>>() == names.iter().collect::<HashSet<_>>()
+        };
+        if all.iter().any(same) {
             errors.push(&at, "unique", "the same fields are constrained already");
+        }
+        if let [name] = names.as_slice()
+            && fields.iter().any(|field| field.name == *name && (field.unique || name.as_str() == "id"))
+        {
+            errors.push(&at, "unique", format!("`{name}` is unique already; leave the constraint out"));
         }
         all.push(names);
     }
     all
 }
 
+/// Whether values have an order and an equality that an index can use.
+fn has_btree(field: &Field) -> bool {
+    !matches!(field.kind, FieldType::Json | FieldType::Bytes { .. } | FieldType::Array { .. })
+}
+
 fn parse_indexes(specs: &[IndexSpec], fields: &[Field], errors: &mut Violations) -> Vec<Index> {
-    let mut all = Vec::new();
+    let mut all: Vec<Index> = Vec::new();
     for (index, spec) in specs.iter().enumerate() {
         let at = format!("spec.indexes[{index}]");
         let mut keys: Vec<IndexKey> = Vec::new();
@@ -223,25 +187,24 @@ fn parse_indexes(specs: &[IndexSpec], fields: &[Field], errors: &mut Violations)
                 Some(field) if keys.iter().any(|key| key.field == field.name) => {
                     errors.push(path, "unique", format!("`{name}` is there already"));
                 }
-                Some(field)
-                    if matches!(
-                        field.kind,
-                        FieldType::Json | FieldType::Bytes { .. } | FieldType::Array { .. }
-                    ) =>
-                {
+                Some(field) if !has_btree(field) => {
                     errors.push(path, "type", format!("a {} field has an index of its own when it is filterable, and cannot be part of another", field.kind.name()));
                 }
                 Some(field) => keys.push(IndexKey { field: field.name.clone(), descending }),
             }
-        }
-        if spec.fields.is_empty() || spec.fields.len() > INDEX_COLUMNS_MAX {
-            errors.push(format!("{at}.fields"), "length", format!("names 1 to {INDEX_COLUMNS_MAX} fields"));
         }
         let condition = spec.condition.as_deref().and_then(|text| {
             cel::compile_filter(text, fields, false)
                 .map_err(|e| errors.push(format!("{at}.where"), "expression", e.to_string()))
                 .ok()
         });
+        let source = |filter: &Option<cel::Filter>| filter.as_ref().map(|filter| filter.source().to_owned());
+        let whole = !keys.is_empty() && keys.len() == spec.fields.len();
+        if whole
+            && all.iter().any(|other| other.keys == keys && source(&other.condition) == source(&condition))
+        {
+            errors.push(&at, "unique", "the same index is there already");
+        }
         all.push(Index { keys, condition });
     }
     all
@@ -276,8 +239,17 @@ fn parse_rules(spec: Option<&ValidationSpec>, fields: &[Field], errors: &mut Vio
 fn parse_access(spec: Option<&AccessSpec>, fields: &[Field], errors: &mut Violations) -> Access {
     let Some(spec) = spec else { return Access::default() };
     for operation in Operation::ALL {
-        for (index, role) in super::access::roles_of(&spec.roles, operation).iter().enumerate() {
-            role_name(role, &format!("spec.access.roles.{operation}[{index}]"), errors);
+        let at = format!("spec.access.roles.{operation}");
+        let roles = super::access::roles_of(&spec.roles, operation);
+        let mut seen = HashSet::new();
+        for (index, role) in roles.iter().enumerate() {
+            role_name(role, &format!("{at}[{index}]"), errors);
+            if !seen.insert(role) {
+                errors.push(format!("{at}[{index}]"), "unique", format!("`{role}` is there already"));
+            }
+        }
+        if roles.len() > ROLES_MAX {
+            errors.push(at, "length", format!("has {} entries; there may be {ROLES_MAX}", roles.len()));
         }
     }
     let access = Access { roles: Access::roles_from(&spec.roles), row_filters: Vec::new() };
@@ -287,7 +259,11 @@ fn parse_access(spec: Option<&AccessSpec>, fields: &[Field], errors: &mut Violat
         let at = format!("spec.access.rowFilter[{index}]");
         if filter.role != "*" {
             role_name(&filter.role, &format!("{at}.role"), errors);
-            if !known.contains(filter.role.as_str()) {
+            if filter.role == SYSTEM_ROLE_ADMIN {
+                let why =
+                    format!("`{SYSTEM_ROLE_ADMIN}` sees every record, whatever a filter says; leave it out");
+                errors.push(format!("{at}.role"), "role", why);
+            } else if !known.contains(filter.role.as_str()) {
                 let near = did_you_mean(&filter.role, known.iter().copied());
                 errors.push(
                     format!("{at}.role"),
@@ -303,6 +279,35 @@ fn parse_access(spec: Option<&AccessSpec>, fields: &[Field], errors: &mut Violat
     }
     drop(known);
     Access { row_filters, ..access }
+}
+
+/// The AuthStrategy that is named: names of Kubernetes objects, which no other text can be.
+fn parse_strategy(spec: &ObjectRef, home: &SchemaPath, errors: &mut Violations) -> StrategyRef {
+    let object_name = |text: &str, max: usize, dots: bool| {
+        let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+        (1..=max).contains(&text.len())
+            && text.bytes().all(|b| inner(b) || b == b'-' || (dots && b == b'.'))
+            && text.bytes().next().is_some_and(inner)
+            && text.bytes().last().is_some_and(inner)
+    };
+    if !object_name(&spec.name, 253, true) {
+        errors.push(
+            "spec.auth.strategyRef.name",
+            "name",
+            "is not the name of an AuthStrategy: use lower-case letters, digits, dashes and dots",
+        );
+    }
+    if spec.namespace.as_deref().is_some_and(|namespace| !object_name(namespace, NAMESPACE_MAX, false)) {
+        errors.push(
+            "spec.auth.strategyRef.namespace",
+            "name",
+            "is not a namespace: use lower-case letters, digits and dashes",
+        );
+    }
+    StrategyRef {
+        namespace: spec.namespace.clone().unwrap_or_else(|| home.namespace()),
+        name: spec.name.clone(),
+    }
 }
 
 fn role_name(role: &str, path: &str, errors: &mut Violations) {
@@ -328,6 +333,9 @@ fn parse_audit(spec: Option<&AuditSpec>, errors: &mut Violations) -> Audit {
         match text.parse::<Operation>() {
             Ok(Operation::Read | Operation::History | Operation::Export) => {
                 errors.push(at, "notSupported", "a reason for reads is not supported yet; leave it out");
+            }
+            Ok(operation) if require_reason.contains(&operation) => {
+                errors.push(at, "unique", format!("`{operation}` is there already"));
             }
             Ok(operation) => require_reason.push(operation),
             Err(why) => errors.push(at, "operation", why),
