@@ -1,5 +1,6 @@
 //! The JSON Schema (2020-12) of a record.
 
+use bigdecimal::BigDecimal;
 use serde_json::{Map, Value as Json, json};
 use velocity_schema::field::{Field, FieldType, Reference};
 use velocity_schema::{Schema, decimal};
@@ -128,71 +129,62 @@ fn allow_null(property: &mut Map<String, Json>) {
     }
 }
 
+/// A keyword and its value, where there is one.
+type Keyword = (&'static str, Option<Json>);
+
 fn kind(kind: &FieldType) -> Map<String, Json> {
-    let mut out = Map::new();
-    let mut set = |name: &str, value: Option<Json>| {
-        if let Some(value) = value {
-            out.insert(name.to_owned(), value);
-        }
-    };
+    let keywords = keywords(kind).into_iter();
+    keywords.filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+fn keywords(kind: &FieldType) -> Vec<Keyword> {
+    let text = |keyword: Keyword| vec![("type", Some(json!("string"))), keyword];
     match kind {
-        FieldType::String { min_length, max_length, pattern } => {
-            set("type", Some(json!("string")));
-            set("minLength", min_length.map(Json::from));
-            set("maxLength", max_length.map(Json::from));
-            set("pattern", pattern.as_ref().map(|p| json!(p.0.as_str())));
-        }
-        FieldType::Integer { min, max } => {
-            set("type", Some(json!("integer")));
-            set("minimum", Some(json!(min.unwrap_or(i64::MIN))));
-            set("maximum", Some(json!(max.unwrap_or(i64::MAX))));
-        }
-        FieldType::Number { precision, scale, min, max } => {
-            let number =
-                |number: &bigdecimal::BigDecimal| serde_json::from_str(&decimal::to_text(number)).ok();
-            set("type", Some(json!("number")));
-            set("minimum", min.as_ref().and_then(number));
-            set("maximum", max.as_ref().and_then(number));
-            set("x-velocity-precision", Some(json!(precision)));
-            set("x-velocity-scale", Some(json!(scale)));
-        }
-        FieldType::Boolean => set("type", Some(json!("boolean"))),
-        FieldType::Timestamp => {
-            set("type", Some(json!("string")));
-            set("format", Some(json!("date-time")));
-        }
-        FieldType::Date => {
-            set("type", Some(json!("string")));
-            set("format", Some(json!("date")));
-        }
-        FieldType::Time => {
-            // RFC 3339 times have an offset, ours have none: the format `time` would refuse them.
-            set("type", Some(json!("string")));
-            set("pattern", Some(json!("^([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?$")));
-        }
-        FieldType::Json => {}
-        FieldType::Enum { values } => {
-            set("type", Some(json!("string")));
-            set("enum", Some(json!(values)));
-        }
-        FieldType::Uuid => {
-            set("type", Some(json!("string")));
-            set("format", Some(json!("uuid")));
-        }
-        FieldType::Bytes { max_size } => {
-            set("type", Some(json!("string")));
-            set("contentEncoding", Some(json!("base64")));
-            set("x-velocity-max-size", max_size.map(Json::from));
-        }
-        FieldType::Array { items, min_items, max_items, unique_items } => {
-            set("type", Some(json!("array")));
-            set("items", Some(Json::Object(self::kind(items))));
-            set("minItems", min_items.map(Json::from));
-            set("maxItems", max_items.map(Json::from));
-            set("uniqueItems", unique_items.then_some(Json::Bool(true)));
-        }
+        FieldType::String { min_length, max_length, pattern } => vec![
+            ("type", Some(json!("string"))),
+            ("minLength", min_length.map(Json::from)),
+            ("maxLength", max_length.map(Json::from)),
+            ("pattern", pattern.as_ref().map(|pattern| json!(pattern.0.as_str()))),
+        ],
+        FieldType::Integer { min, max } => vec![
+            ("type", Some(json!("integer"))),
+            ("minimum", Some(json!(min.unwrap_or(i64::MIN)))),
+            ("maximum", Some(json!(max.unwrap_or(i64::MAX)))),
+        ],
+        FieldType::Number { precision, scale, min, max } => vec![
+            ("type", Some(json!("number"))),
+            ("minimum", min.as_ref().and_then(number)),
+            ("maximum", max.as_ref().and_then(number)),
+            ("x-velocity-precision", Some(json!(precision))),
+            ("x-velocity-scale", Some(json!(scale))),
+        ],
+        FieldType::Boolean => vec![("type", Some(json!("boolean")))],
+        FieldType::Timestamp => text(("format", Some(json!("date-time")))),
+        FieldType::Date => text(("format", Some(json!("date")))),
+        FieldType::Time => text(("pattern", Some(json!(TIME_PATTERN)))),
+        FieldType::Json => Vec::new(),
+        FieldType::Enum { values } => text(("enum", Some(json!(values)))),
+        FieldType::Uuid => text(("format", Some(json!("uuid")))),
+        FieldType::Bytes { max_size } => vec![
+            ("type", Some(json!("string"))),
+            ("contentEncoding", Some(json!("base64"))),
+            ("x-velocity-max-size", max_size.map(Json::from)),
+        ],
+        FieldType::Array { items, min_items, max_items, unique_items } => vec![
+            ("type", Some(json!("array"))),
+            ("items", Some(Json::Object(self::kind(items)))),
+            ("minItems", min_items.map(Json::from)),
+            ("maxItems", max_items.map(Json::from)),
+            ("uniqueItems", unique_items.then_some(Json::Bool(true))),
+        ],
     }
-    out
+}
+
+/// RFC 3339 times have an offset, ours have none: the format `time` would refuse them.
+const TIME_PATTERN: &str = "^([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?$";
+
+fn number(number: &BigDecimal) -> Option<Json> {
+    serde_json::from_str(&decimal::to_text(number)).ok()
 }
 
 #[cfg(test)]

@@ -84,8 +84,12 @@ pub(crate) fn document(schema: &Schema, allowed: &[Operation]) -> String {
     text
 }
 
+/// The components that every schema's routes refer to.
 fn shared() -> Vec<(&'static str, Json)> {
-    let any = json!({});
+    answers().into_iter().chain(bulks()).collect()
+}
+
+fn answers() -> Vec<(&'static str, Json)> {
     let text = json!({ "type": "string" });
     let maybe = json!({ "type": ["string", "null"] });
     let count = json!({ "type": "integer", "minimum": 0 });
@@ -130,6 +134,13 @@ fn shared() -> Vec<(&'static str, Json)> {
                 },
             }),
         ),
+    ]
+}
+
+fn bulks() -> Vec<(&'static str, Json)> {
+    let any = json!({});
+    let count = json!({ "type": "integer", "minimum": 0 });
+    vec![
         (
             "BulkRequest",
             json!({
