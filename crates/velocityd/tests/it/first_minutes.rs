@@ -207,15 +207,15 @@ async fn every_way_to_fail_has_its_exit_code_and_says_what_to_do() {
     failed(cli.run(&["record", "delete", "purchase-order", "PO-00000001"]).await, 1, "--reason");
     failed(cli.run(&["record", "list"]).await, 2, "SCHEMA");
     failed(cli.run(&["frobnicate"]).await, 2, "frobnicate");
-    failed(cli.run(&["record", "create", "purchase-order", "--set", "amuont=1"]).await, 2, "amount");
-    failed(cli.run(&["record", "get", "purchase-order", "PO-99999999"]).await, 3, "PO-99999999");
+    failed(cli.run(&["record", "create", "purchase-order", "--set", "amuont=1"]).await, 1, "amount");
+    failed(cli.run(&["record", "get", "purchase-order", "PO-99999999"]).await, 3, "no record");
     failed(cli.run(&["record", "list", "purchase-odrer"]).await, 3, "purchase-order");
     failed(cli.run(&["get", "sd", "nothing"]).await, 3, "nothing");
     failed(reader.run(&create).await, 4, "create");
     let stranger = server.cli_as("sam", "not.a.token");
     failed(stranger.run(&["record", "list", "purchase-order"]).await, 4, "token");
     failed(cli.run(&create).await, 5, "id");
-    failed(cli.run(&["apply", "-f", "no-such-file.yaml"]).await, 2, "no-such-file.yaml");
+    failed(cli.run(&["apply", "-f", "no-such-file.yaml"]).await, 3, "no-such-file.yaml");
     let offline = cli.run(&["validate", "-f", "examples/procurement"]).await;
 
     server.stop(nix::sys::signal::Signal::SIGTERM).await;

@@ -8,6 +8,8 @@ mod dev;
 mod faults;
 mod first_minutes;
 mod harness;
+mod import;
+mod nycflights;
 mod operator;
 mod records;
 mod traps;

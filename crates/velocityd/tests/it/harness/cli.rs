@@ -14,7 +14,6 @@ use super::server::Server;
 pub(crate) struct Cli {
     config: Option<PathBuf>,
     home: PathBuf,
-    token: Option<String>,
 }
 
 /// How a command ended.
@@ -28,7 +27,7 @@ pub(crate) struct Ran {
 impl Server {
     /// As the administrator of the server's own configuration.
     pub(crate) fn cli(&self) -> Cli {
-        Cli { config: Some(self.data().join("config.yaml")), home: self.folder().to_owned(), token: None }
+        Cli { config: Some(self.data().join("config.yaml")), home: self.folder().to_owned() }
     }
 
     /// As somebody else.
@@ -38,7 +37,7 @@ impl Server {
             config.lines().filter(|line| !line.trim_start().starts_with("token:")).collect();
         let path = self.folder().join(format!("config-{name}.yaml"));
         std::fs::write(&path, format!("{}\n    token: {token}\n", kept.join("\n"))).unwrap();
-        Cli { config: Some(path), home: self.folder().to_owned(), token: Some(token.to_owned()) }
+        Cli { config: Some(path), home: self.folder().to_owned() }
     }
 }
 
@@ -72,11 +71,6 @@ impl Cli {
     /// Starts a command and lets it run.
     pub(crate) fn begin(&self, arguments: &[&str]) -> Child {
         self.command(arguments).spawn().unwrap()
-    }
-
-    /// What it is logged in with.
-    pub(crate) fn token(&self) -> Option<&str> {
-        self.token.as_deref()
     }
 }
 

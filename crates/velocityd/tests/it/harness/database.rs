@@ -20,8 +20,10 @@ pub(crate) async fn count(client: &Client, sql: &str) -> i64 {
 }
 
 /// Checks that every record of a table has as many events as its version says, each chained to the one before, and that
-/// its head is the last one's hash. How many records and events there are.
+/// its head is the last one's hash. How many records and events there are. All of it as of one moment: somebody may be
+/// writing.
 pub(crate) async fn untampered(client: &Client, table: &str) -> (i64, i64) {
+    client.batch_execute("begin isolation level repeatable read").await.unwrap();
     let history = format!("{table}_history");
     let broken = count(
         client,
@@ -48,8 +50,8 @@ pub(crate) async fn untampered(client: &Client, table: &str) -> (i64, i64) {
     )
     .await;
     assert_eq!(unmatched, 0, "records of {table} that are not what their last event says");
-    (
-        count(client, &format!("select count(*) from {table}")).await,
-        count(client, &format!("select count(*) from {history}")).await,
-    )
+    let records = count(client, &format!("select count(*) from {table}")).await;
+    let events = count(client, &format!("select count(*) from {history}")).await;
+    client.batch_execute("commit").await.unwrap();
+    (records, events)
 }

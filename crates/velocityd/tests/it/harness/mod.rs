@@ -10,7 +10,7 @@ mod scratch;
 mod server;
 mod wait;
 
-pub(crate) use actor::{Actor, Reply, send};
+pub(crate) use actor::{Reply, send};
 pub(crate) use cli::{Cli, Ran};
 pub(crate) use database::{count, untampered};
 pub(crate) use domain::{Domain, OPEN};

@@ -31,8 +31,8 @@ pub(crate) struct Endpoints {
 pub(crate) struct Launch {
     /// An ordinary user to run it as; only root can ask for that.
     pub(crate) user: Option<&'static str>,
-    /// More arguments.
-    pub(crate) arguments: Vec<String>,
+    /// Where the API listens; a free port when not given.
+    pub(crate) listen: Option<String>,
 }
 
 impl Launch {
@@ -47,7 +47,7 @@ impl Launch {
             None => Command::new(velocityd()),
         };
         command.arg("dev").arg("--data-dir").arg(data);
-        command.args(["--listen", "127.0.0.1:0"]).args(&self.arguments);
+        command.arg("--listen").arg(self.listen.as_deref().unwrap_or("127.0.0.1:0"));
         command.current_dir("/").env_remove("RUST_LOG").stdin(Stdio::null());
         for name in ["VELOCITY_DATA_DIR", "VELOCITY_LISTEN", "VELOCITY_DATABASE_URL", "VELOCITY_LOG_FORMAT"] {
             command.env_remove(name);
@@ -100,6 +100,11 @@ impl Server {
     pub(crate) async fn start_again(&mut self) {
         self.begin();
         self.ready().await;
+    }
+
+    /// From now on it listens where it listens now, so that who talks to it finds it again after a restart.
+    pub(crate) fn stay(&mut self) {
+        self.launch.listen = self.endpoints.api.strip_prefix("http://").map(str::to_owned);
     }
 
     /// Starts it and waits for nothing.
