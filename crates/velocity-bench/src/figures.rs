@@ -42,6 +42,8 @@ pub(crate) struct Requests {
     pub(crate) p50_ms: f64,
     pub(crate) p99_ms: f64,
     pub(crate) pgbench_per_second: f64,
+    /// Processor time of a transaction, Postgres' and pgbench's own.
+    pub(crate) pgbench_cpu_us: f64,
     /// Processor time per request.
     pub(crate) api_cpu_us: f64,
     pub(crate) postgres_cpu_us: f64,
@@ -56,7 +58,7 @@ impl Requests {
     /// For who watches.
     pub(crate) fn line(&self) -> String {
         format!(
-            "{:?} on {}: {:.0}/s, p50 {:.2} ms, p99 {:.2} ms; pgbench {:.0}/s, ratio {:.2}; CPU api {:.0} us, postgres {:.0} us, client {:.0} us",
+            "{:?} on {}: {:.0}/s, p50 {:.2} ms, p99 {:.2} ms; pgbench {:.0}/s, ratio {:.2}, CPU {:.0} us; CPU api {:.0} us, postgres {:.0} us, client {:.0} us",
             self.operation,
             self.connections,
             self.per_second,
@@ -64,6 +66,7 @@ impl Requests {
             self.p99_ms,
             self.pgbench_per_second,
             self.ratio(),
+            self.pgbench_cpu_us,
             self.api_cpu_us,
             self.postgres_cpu_us,
             self.client_cpu_us

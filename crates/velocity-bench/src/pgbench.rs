@@ -10,7 +10,15 @@ use tokio_postgres::config::Host;
 use crate::args::{Args, Operation};
 use crate::capture::Transaction;
 use crate::orders::Orders;
+use crate::process::Cpu;
 use crate::server::Server;
+
+/// What a run of pgbench has come to.
+pub(crate) struct Baseline {
+    pub(crate) per_second: f64,
+    /// Processor time of a transaction in microseconds, Postgres' and pgbench's.
+    pub(crate) cpu_us: f64,
+}
 
 /// A script with what it needs.
 pub(crate) struct Script {
@@ -49,6 +57,8 @@ impl Script {
                 .zip(&statement.parameters)
                 .map(|(number, value)| match value {
                     None => "null".to_owned(),
+                    // pgbench has no empty variables.
+                    Some(value) if value.is_empty() => "''".to_owned(),
                     Some(value) => match variable(value) {
                         Some(name) => format!(":{name}"),
                         None => {
@@ -65,7 +75,7 @@ impl Script {
         Ok(script)
     }
 
-    /// Transactions a second.
+    /// Runs it for that long.
     pub(crate) async fn run(
         &self,
         args: &Args,
@@ -73,7 +83,7 @@ impl Script {
         clients: usize,
         seconds: u64,
         round: usize,
-    ) -> anyhow::Result<f64> {
+    ) -> anyhow::Result<Baseline> {
         let file = tempfile::NamedTempFile::new()?;
         std::fs::write(file.path(), &self.text)?;
         let mut command = self.command(args, server, file.path())?;
@@ -86,6 +96,7 @@ impl Script {
             &seconds.to_string(),
         ]);
         command.args(["-D", &format!("round={round}")]);
+        let before = Cpu::of(std::process::id())?.below;
         let output =
             command.output().await.with_context(|| format!("{} cannot be run", args.pgbench.display()))?;
         let stdout = String::from_utf8_lossy(&output.stdout);
@@ -95,7 +106,14 @@ impl Script {
             String::from_utf8_lossy(&output.stderr),
             self.text
         );
-        tps(&stdout).with_context(|| format!("pgbench said no figure: {stdout}"))
+        // The server is below this process too, and idle otherwise.
+        let cpu = Cpu::of(std::process::id())?.below - before;
+        let figure =
+            |line| figure(&stdout, line).with_context(|| format!("pgbench said no figure: {stdout}"));
+        Ok(Baseline {
+            per_second: figure("tps = ")?,
+            cpu_us: cpu / figure("number of transactions actually processed: ")?,
+        })
     }
 
     /// The role is set from the start: pgbench prepares at once, and the login itself may not even look into the
@@ -140,8 +158,9 @@ fn with_parameters(sql: &str, names: &[String]) -> String {
     text
 }
 
-fn tps(output: &str) -> Option<f64> {
-    output.lines().find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok())
+/// The number behind the words at the start of a line.
+fn figure(output: &str, words: &str) -> Option<f64> {
+    output.lines().find_map(|line| line.strip_prefix(words)?.split([' ', '/']).next()?.parse().ok())
 }
 
 #[cfg(test)]

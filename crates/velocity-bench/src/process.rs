@@ -9,7 +9,7 @@ use anyhow::Context;
 pub(crate) struct Cpu {
     /// Of the process itself.
     pub(crate) own: f64,
-    /// Of the processes that it has started, and theirs.
+    /// Of the processes that it has started, and theirs, those that have ended included.
     pub(crate) below: f64,
 }
 
@@ -23,12 +23,13 @@ impl Cpu {
         while let Some(parent) = family.get(at).copied() {
             for process in all.iter().filter(|process| process.parent == parent) {
                 family.push(process.pid);
-                below += process.micros;
+                below += process.own + process.reaped;
             }
             at += 1;
         }
-        let own = all.iter().find(|process| process.pid == pid).map_or(0.0, |process| process.micros);
-        Ok(Self { own, below })
+        let itself = all.iter().find(|process| process.pid == pid);
+        let own = itself.map_or(0.0, |process| process.own);
+        Ok(Self { own, below: below + itself.map_or(0.0, |process| process.reaped) })
     }
 
     /// Between two points in time.
@@ -40,7 +41,10 @@ impl Cpu {
 struct Process {
     pid: u32,
     parent: u32,
-    micros: f64,
+    /// Microseconds of processor time.
+    own: f64,
+    /// The same of children that it has waited for.
+    reaped: f64,
 }
 
 fn every_process() -> anyhow::Result<Vec<Process>> {
@@ -54,8 +58,9 @@ fn every_process() -> anyhow::Result<Vec<Process>> {
 /// Fields after the name, which stands in parentheses and may hold anything. A tick is 10 ms wherever Linux runs.
 fn stat(pid: u32, text: &str) -> Option<Process> {
     let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
-    let ticks: f64 = fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?;
-    Some(Process { pid, parent: fields.get(1)?.parse().ok()?, micros: ticks * 10_000.0 })
+    let ticks = |at: usize| fields.get(at)?.parse::<f64>().ok();
+    let micros = |user: usize, system: usize| Some((ticks(user)? + ticks(system)?) * 10_000.0);
+    Some(Process { pid, parent: fields.get(1)?.parse().ok()?, own: micros(11, 12)?, reaped: micros(13, 14)? })
 }
 
 /// A figure of /proc/PID/status in MiB, such as `VmRSS` or `VmHWM`.
@@ -74,9 +79,10 @@ mod tests {
 
     #[test]
     fn a_name_with_spaces_and_parentheses_does_not_shift_the_fields() {
-        let text = "7 (a b) c) S 3 7 7 0 -1 4194560 1 2 3 4 150 50 0 0 20 0 1 0 5 6 7";
+        let text = "7 (a b) c) S 3 7 7 0 -1 4194560 1 2 3 4 150 50 3 4 20 0 1 0 5 6 7";
         let process = stat(7, text).unwrap();
-        assert_eq!((process.parent, process.micros), (3, 2_000_000.0));
+        assert_eq!(process.parent, 3);
+        assert_eq!((process.own + process.reaped).to_bits(), 2_070_000.0_f64.to_bits());
     }
 
     #[test]

@@ -48,13 +48,13 @@ pub(crate) fn markdown(figures: &Figures) -> String {
 
 fn requests(text: &mut String, all: &[Requests]) {
     text.push_str(
-        "| request | connections | req/s | p50 ms | p99 ms | pgbench/s | ratio | bar | CPU µs: api | postgres | client |\n\
-         |---|---:|---:|---:|---:|---:|---:|---|---:|---:|---:|\n",
+        "| request | connections | req/s | p50 ms | p99 ms | pgbench/s | ratio | bar | CPU µs: api | postgres | client | all of pgbench |\n\
+         |---|---:|---:|---:|---:|---:|---:|---|---:|---:|---:|---:|\n",
     );
     for figures in all {
         let _ = writeln!(
             text,
-            "| {} | {} | {:.0} | {:.2} | {:.2} | {:.0} | {:.2} | {} | {:.0} | {:.0} | {:.0} |",
+            "| {} | {} | {:.0} | {:.2} | {:.2} | {:.0} | {:.2} | {} | {:.0} | {:.0} | {:.0} | {:.0} |",
             name(figures.operation),
             figures.connections,
             figures.per_second,
@@ -66,6 +66,7 @@ fn requests(text: &mut String, all: &[Requests]) {
             figures.api_cpu_us,
             figures.postgres_cpu_us,
             figures.client_cpu_us,
+            figures.pgbench_cpu_us,
         );
     }
     text.push('\n');

@@ -51,11 +51,17 @@ grant select on platform.schemas, platform.keys to velocity_api;
 -- One event's place in its record's chain: SHA-256 over the previous hash and every field, each with its length in
 -- bytes before it, so that no two events have one encoding. Times are whole microseconds since 1970, free of any
 -- session's time zone; `state` is the text form of the stored jsonb.
+--
+-- plpgsql keeps the plan of the expression for the session; as an SQL function it was parsed and planned anew in every
+-- transaction (measured: 460 us of processor time for one insert with its event, now 175). No `set search_path`, which
+-- costs as much as the hash of a short event: functions of pg_catalog come first in every path that does not move it,
+-- and the triggers, whose word counts, have a fixed one.
 create function platform.event_hash(
   chain text, previous bytea, record_id text, version bigint, occurred_at timestamp with time zone, operation text,
   actor text, actor_type text, strategy text, request_id text, trace_id text, reason text, changed text[], state text
-) returns bytea language sql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
-  select sha256(convert_to(concat(
+) returns bytea language plpgsql immutable parallel safe as $$
+begin
+  return sha256(convert_to(concat(
     'velocity-event-v1;',
     octet_length(chain), ':', chain, ';',
     coalesce(encode(previous, 'hex'), '-'), ';',
@@ -71,7 +77,8 @@ create function platform.event_hash(
     coalesce(octet_length(reason) || ':' || reason, '-'), ';',
     coalesce(octet_length(array_to_string(changed, ',')) || ':' || array_to_string(changed, ','), '-'), ';',
     coalesce(octet_length(state) || ':' || state, '-'), ';'
-  ), 'UTF8'))
+  ), 'UTF8'));
+end
 $$;
 
 -- Refuses to delete a record that living records still point to. Locks the record first, so that a reference that is
