@@ -62,26 +62,27 @@ impl Cell<'_> {
             *round += 1;
             pgbench.push(script.run(args, server, connections, args.seconds, *round).await?);
         }
+        let mut percentile =
+            |share| median(runs.iter_mut().map(|run: &mut load::Run| run.latencies.percentile_ms(share)));
+        let (p50_ms, p99_ms) = (percentile(0.5), percentile(0.99));
         #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 requests")]
         let per_request = |micros: fn(&load::Run) -> f64| {
             median(runs.iter().map(|run| micros(run) / run.latencies.len().max(1) as f64))
         };
-        let (api_cpu, postgres_cpu, client_cpu) = (
-            per_request(|run| run.cpu.own),
-            per_request(|run| run.cpu.below),
-            per_request(|run| run.own_cpu),
-        );
+        let per_second = median(runs.iter().map(|run| run.per_second));
+        let pgbench_per_second = median(pgbench.iter().map(|run| run.per_second));
         let figures = Requests {
             operation,
             connections,
-            per_second: median(runs.iter().map(|run| run.per_second)),
-            p50_ms: median(runs.iter_mut().map(|run| run.latencies.percentile_ms(0.5))),
-            p99_ms: median(runs.iter_mut().map(|run| run.latencies.percentile_ms(0.99))),
-            pgbench_per_second: median(pgbench.iter().map(|run| run.per_second)),
+            per_second,
+            p50_ms,
+            p99_ms,
+            pgbench_per_second,
+            ratio: per_second / pgbench_per_second,
             pgbench_cpu_us: median(pgbench.iter().map(|run| run.cpu_us)),
-            api_cpu_us: api_cpu,
-            postgres_cpu_us: postgres_cpu,
-            client_cpu_us: client_cpu,
+            api_cpu_us: per_request(|run| run.cpu.own),
+            postgres_cpu_us: per_request(|run| run.cpu.below),
+            client_cpu_us: per_request(|run| run.own_cpu),
         };
         eprintln!("{}", figures.line());
         Ok(figures)

@@ -42,6 +42,8 @@ pub(crate) struct Requests {
     pub(crate) p50_ms: f64,
     pub(crate) p99_ms: f64,
     pub(crate) pgbench_per_second: f64,
+    /// Of the two: 1 is as fast as pgbench.
+    pub(crate) ratio: f64,
     /// Processor time of a transaction, Postgres' and pgbench's own.
     pub(crate) pgbench_cpu_us: f64,
     /// Processor time per request.
@@ -51,10 +53,6 @@ pub(crate) struct Requests {
 }
 
 impl Requests {
-    pub(crate) fn ratio(&self) -> f64 {
-        self.per_second / self.pgbench_per_second
-    }
-
     /// For who watches.
     pub(crate) fn line(&self) -> String {
         format!(
@@ -65,7 +63,7 @@ impl Requests {
             self.p50_ms,
             self.p99_ms,
             self.pgbench_per_second,
-            self.ratio(),
+            self.ratio,
             self.pgbench_cpu_us,
             self.api_cpu_us,
             self.postgres_cpu_us,
@@ -88,15 +86,15 @@ pub(crate) struct Import {
     pub(crate) postgres_cpu_us: f64,
 }
 
-/// How long one waits.
+/// How long one waits, in seconds.
 #[derive(Debug, Serialize)]
 pub(crate) struct Start {
     /// Of `velocityd dev` on a folder without anything.
-    pub(crate) first_s: f64,
+    pub(crate) first: f64,
     /// On a folder with a schema in it.
-    pub(crate) again_s: f64,
+    pub(crate) again: f64,
     /// From `velocity apply --wait` to the answer to the first POST.
-    pub(crate) apply_to_create_s: f64,
+    pub(crate) apply_to_create: f64,
 }
 
 /// Many schemas.

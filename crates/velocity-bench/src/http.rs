@@ -3,6 +3,7 @@
 //! It is what makes the load, so that it must cost little: requests are bytes made beforehand, and of an answer only
 //! the status and the length are read.
 
+use std::io::Write;
 use std::net::SocketAddr;
 
 use anyhow::{Context, bail, ensure};
@@ -105,13 +106,13 @@ fn number(digits: &[u8]) -> Option<usize> {
 
 /// A request's bytes.
 pub(crate) fn request(method: &str, path: &str, token: &str, body: Option<(&str, &[u8])>) -> Vec<u8> {
-    let mut head =
-        format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n");
+    let start = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n");
+    let mut bytes = start.into_bytes();
     if let Some((content_type, body)) = body {
-        head.push_str(&format!("content-type: {content_type}\r\ncontent-length: {}\r\n", body.len()));
+        // Writing into a vector cannot fail.
+        let _ = write!(bytes, "content-type: {content_type}\r\ncontent-length: {}\r\n", body.len());
     }
-    head.push_str("\r\n");
-    let mut bytes = head.into_bytes();
+    bytes.extend_from_slice(b"\r\n");
     bytes.extend_from_slice(body.map_or(&[], |(_, body)| body));
     bytes
 }

@@ -9,7 +9,7 @@ use tokio_postgres::config::Host;
 
 use crate::args::{Args, Operation};
 use crate::capture::Transaction;
-use crate::orders::Orders;
+use crate::orders::{Orders, Varying};
 use crate::process::Cpu;
 use crate::server::Server;
 
@@ -45,34 +45,34 @@ impl Script {
             variables: vec![("n".to_owned(), "0".to_owned())],
             role: role.context("the first statement sets no role")?,
         };
-        let varying = transaction.varying;
-        let variable = |value: &str| match value.parse::<u64>() {
-            Ok(number) if number == varying.id => Some("id"),
-            Ok(number) if number == varying.customer => Some("customer"),
-            Ok(number) if number == varying.quantity => Some("quantity"),
-            _ => None,
-        };
         for (at, statement) in transaction.statements.iter().enumerate() {
-            let names: Vec<String> = (1..)
-                .zip(&statement.parameters)
-                .map(|(number, value)| match value {
+            let mut names = Vec::with_capacity(statement.parameters.len());
+            for (number, value) in (1..).zip(&statement.parameters) {
+                names.push(match value.as_deref() {
                     None => "null".to_owned(),
                     // pgbench has no empty variables.
-                    Some(value) if value.is_empty() => "''".to_owned(),
-                    Some(value) => match variable(value) {
-                        Some(name) => format!(":{name}"),
-                        None => {
-                            let name = format!("s{at}p{number}");
-                            script.variables.push((name.clone(), value.clone()));
-                            format!(":{name}")
-                        }
-                    },
-                })
-                .collect();
+                    Some("") => "''".to_owned(),
+                    Some(value) => script.name(value, &transaction.varying, format!("s{at}p{number}")),
+                });
+            }
             writeln!(script.text, "{};", with_parameters(&statement.sql, &names).replace('\n', " "))?;
         }
         script.text.push_str("\\endpipeline\n");
         Ok(script)
+    }
+
+    /// The variable that stands for a value: one that the script sets anew each time, or a fixed one with that name.
+    fn name(&mut self, value: &str, varying: &Varying, fixed: String) -> String {
+        let name = match value.parse::<u64>() {
+            Ok(number) if number == varying.id => ":id".to_owned(),
+            Ok(number) if number == varying.customer => ":customer".to_owned(),
+            Ok(number) if number == varying.quantity => ":quantity".to_owned(),
+            _ => format!(":{fixed}"),
+        };
+        if name[1..] == fixed {
+            self.variables.push((fixed, value.to_owned()));
+        }
+        name
     }
 
     /// Runs it for that long.
@@ -146,12 +146,11 @@ fn with_parameters(sql: &str, names: &[String]) -> String {
     for piece in pieces {
         let end = piece.find(|c: char| !c.is_ascii_digit()).unwrap_or(piece.len());
         let name = piece[..end].parse::<usize>().ok().and_then(|number| names.get(number.checked_sub(1)?));
-        match name {
-            Some(name) => text.push_str(name),
-            None => {
-                text.push('$');
-                text.push_str(&piece[..end]);
-            }
+        if let Some(name) = name {
+            text.push_str(name);
+        } else {
+            text.push('$');
+            text.push_str(&piece[..end]);
         }
         text.push_str(&piece[end..]);
     }
@@ -177,8 +176,10 @@ mod tests {
     }
 
     #[test]
-    fn the_rate_is_read_from_pgbenchs_words() {
-        assert_eq!(tps("latency average = 1 ms\ntps = 12.5 (without initial connection time)\n"), Some(12.5));
-        assert_eq!(tps("nothing"), None);
+    fn figures_are_read_from_pgbenchs_words() {
+        let said = "transactions: 7/9\ntps = 12.5 (without initial connection time)\n";
+        assert_eq!(figure(said, "tps = "), Some(12.5));
+        assert_eq!(figure(said, "transactions: "), Some(7.0));
+        assert_eq!(figure(said, "latency"), None);
     }
 }

@@ -10,8 +10,8 @@ const AT: usize = 16;
 const READ_P99_AT: usize = 64;
 const READ_P99_MS: f64 = 25.0;
 const IMPORT_PER_SECOND: f64 = 20_000.0;
-const AGAIN_S: f64 = 3.0;
-const APPLY_S: f64 = 1.0;
+const AGAIN_SECONDS: f64 = 3.0;
+const APPLY_SECONDS: f64 = 1.0;
 
 /// The whole report.
 pub(crate) fn markdown(figures: &Figures) -> String {
@@ -61,7 +61,7 @@ fn requests(text: &mut String, all: &[Requests]) {
             figures.p50_ms,
             figures.p99_ms,
             figures.pgbench_per_second,
-            figures.ratio(),
+            figures.ratio,
             bar(figures),
             figures.api_cpu_us,
             figures.postgres_cpu_us,
@@ -88,7 +88,7 @@ fn bar(figures: &Requests) -> String {
         Operation::Create | Operation::Patch => 0.6,
     };
     if figures.connections == AT {
-        return format!("≥ {share}: {}", verdict(figures.ratio() >= share));
+        return format!("≥ {share}: {}", verdict(figures.ratio >= share));
     }
     if figures.operation == Operation::Read && figures.connections == READ_P99_AT {
         return format!("p99 < {READ_P99_MS} ms: {}", verdict(figures.p99_ms < READ_P99_MS));
@@ -126,13 +126,13 @@ fn start(text: &mut String, figures: &Start) {
     let _ = writeln!(
         text,
         "| `velocityd dev` on an empty folder, to ready | {:.2} s | |\n\
-         | on an existing folder | {:.2} s | < {AGAIN_S} s: {} |\n\
-         | `apply --wait` of a new schema to the first POST's 201 | {:.2} s | < {APPLY_S} s: {} |",
-        figures.first_s,
-        figures.again_s,
-        verdict(figures.again_s < AGAIN_S),
-        figures.apply_to_create_s,
-        verdict(figures.apply_to_create_s < APPLY_S),
+         | on an existing folder | {:.2} s | < {AGAIN_SECONDS} s: {} |\n\
+         | `apply --wait` of a new schema to the first POST's 201 | {:.2} s | < {APPLY_SECONDS} s: {} |",
+        figures.first,
+        figures.again,
+        verdict(figures.again < AGAIN_SECONDS),
+        figures.apply_to_create,
+        verdict(figures.apply_to_create < APPLY_SECONDS),
     );
 }
 

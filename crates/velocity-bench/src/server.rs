@@ -16,7 +16,7 @@ use crate::http::{Connection, address};
 use crate::process::{Cpu, memory_mib};
 
 /// Includes making a Postgres cluster on a slow disk.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What the server writes once it serves.

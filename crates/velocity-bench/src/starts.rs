@@ -20,7 +20,7 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Start> {
     let dir = temporary.path().join("start");
     let started = Instant::now();
     let server = Server::start(args, &dir).await?;
-    let first_s = started.elapsed().as_secs_f64();
+    let first = started.elapsed().as_secs_f64();
     let mut applies = Vec::new();
     for number in 0..APPLIES {
         applies.push(apply(args, &server, temporary.path(), number).await?);
@@ -33,7 +33,7 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Start> {
         again.push(started.elapsed().as_secs_f64());
         server.stop().await?;
     }
-    let figures = Start { first_s, again_s: median(again), apply_to_create_s: median(applies) };
+    let figures = Start { first, again: median(again), apply_to_create: median(applies) };
     eprintln!("{figures:?}");
     Ok(figures)
 }
