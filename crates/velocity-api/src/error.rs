@@ -43,6 +43,9 @@ pub(crate) enum ApiError {
     /// Declared and not provisioned.
     #[error("the schema `{path}` is not served yet: {reason}")]
     SchemaNotReady { path: String, reason: Arc<str> },
+    /// Nothing is known yet of schemas and strategies, so nothing can be said of them either.
+    #[error("the API has just started and is still learning its schemas; try again in a moment")]
+    Starting,
     /// No route at this address.
     #[error("there is no route `{path}`")]
     RouteNotFound { path: String },
@@ -119,7 +122,7 @@ impl ApiError {
             | Self::NoStrategy { credential_sent: true, .. } => Code::AuthInvalidToken,
             Self::RbacDenied { .. } => Code::RbacDenied,
             Self::SchemaNotFound { .. } => Code::SchemaNotFound,
-            Self::SchemaNotReady { .. } => Code::SchemaNotReady,
+            Self::SchemaNotReady { .. } | Self::Starting => Code::SchemaNotReady,
             Self::RouteNotFound { .. } | Self::NotThereYet { .. } => Code::RouteNotFound,
             Self::MethodNotAllowed { .. } => Code::MethodNotAllowed,
             Self::Malformed(_) | Self::BodyTooSlow { .. } => Code::MalformedRequest,
@@ -168,6 +171,7 @@ impl ApiError {
                 headers.insert(RETRY_AFTER, whole_seconds(*retry_after).max(1).into());
             }
             Self::SchemaNotReady { .. }
+            | Self::Starting
             | Self::TooManyExports
             | Self::Record(RecordError::NotReady { .. }) => {
                 headers.insert(RETRY_AFTER, whole_seconds(RETRY_SOON).into());

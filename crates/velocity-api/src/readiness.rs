@@ -15,13 +15,18 @@ struct Synced {
 
 impl Readiness {
     /// The schemas of the first list are served, as far as they can be.
-    pub(crate) fn schemas_are_synced(&self) {
+    pub fn schemas_are_synced(&self) {
         self.0.schemas.store(true, Ordering::Release);
     }
 
     /// The strategies of the first list run, as far as they can.
-    pub(crate) fn strategies_are_synced(&self) {
+    pub fn strategies_are_synced(&self) {
         self.0.strategies.store(true, Ordering::Release);
+    }
+
+    /// Whether everything has been listed once: two loads, for every request.
+    pub(crate) fn is_synced(&self) -> bool {
+        self.0.schemas.load(Ordering::Acquire) && self.0.strategies.load(Ordering::Acquire)
     }
 
     /// What is still missing.

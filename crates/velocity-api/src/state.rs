@@ -102,6 +102,9 @@ impl Api {
         strategy: Option<&StrategyRef>,
         headers: &HeaderMap,
     ) -> Result<Arc<Identity>, ApiError> {
+        if !self.0.readiness.is_synced() {
+            return Err(ApiError::Starting);
+        }
         self.0.strategies.authenticate(strategy, headers).await
     }
 }

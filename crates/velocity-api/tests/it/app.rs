@@ -128,6 +128,19 @@ impl App {
         config: Config,
         exclusive: ExclusiveLimits,
     ) -> Self {
+        let app = Self::starting(database, spec, config, exclusive).await;
+        app.readiness.schemas_are_synced();
+        app.readiness.strategies_are_synced();
+        app
+    }
+
+    /// As it is before the informer has listed anything.
+    pub(crate) async fn starting(
+        database: TestDatabase,
+        spec: &str,
+        config: Config,
+        exclusive: ExclusiveLimits,
+    ) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(1);
         let domain = format!("d{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let schema = Arc::new(schema(&spec.replace("DOMAIN", &domain)));

@@ -6,6 +6,8 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use velocity_api::{Config, RequestConfig};
+use velocity_store::wire::ExclusiveLimits;
+use velocity_testkit::{PLATFORM, TestDatabase};
 
 use crate::app::{App, ORDERS};
 
@@ -195,9 +197,15 @@ async fn a_statement_that_takes_too_long_is_504() {
 
 #[tokio::test]
 async fn readiness_waits_for_the_first_sync_and_the_database() {
-    let app = App::new().await;
+    let database = TestDatabase::create_from(&PLATFORM).await;
+    let app = App::starting(database, ORDERS, Config::default(), ExclusiveLimits::default()).await;
     let waiting = app.anonymous().get("//readyz").await.is(503).json();
     assert_eq!(waiting["missing"], json!(["schemas", "strategies"]));
+    // Neither 404 nor 401 can be said of what is not known yet.
+    let early = app.as_writer().get("").await;
+    assert!(early.header("retry-after").parse::<u32>().is_ok());
+    early.is_problem(503, "SCHEMA_NOT_READY");
+    app.anonymous().get("//auth/whoami").await.is_problem(503, "SCHEMA_NOT_READY");
     let version = app.anonymous().get("//version").await.is(200).json();
     assert_eq!(version["name"], "velocityd");
 }
