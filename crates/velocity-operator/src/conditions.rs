@@ -65,7 +65,7 @@ pub(crate) fn status(basis: &Basis<'_>, outcome: &Outcome) -> SchemaDefinitionSt
             status.phase = Some(Phase::Ready);
             place(&mut status, schema);
         }
-        Outcome::Waiting { schema, waiting } => {
+        Outcome::Waiting { schema, waiting, .. } => {
             set(condition::READY, false, reason::WAITING_FOR_REFERENCE, &waiting_message(waiting));
             set(condition::MIGRATION_BLOCKED, false, reason::NOTHING_PENDING, "");
             status.phase = Some(Phase::Provisioning);

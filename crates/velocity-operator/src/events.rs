@@ -21,11 +21,13 @@ pub(crate) async fn tell(
     before: &SchemaDefinitionStatus,
     after: &SchemaDefinitionStatus,
 ) {
+    if let Outcome::Ready { applied, .. } | Outcome::Waiting { applied, .. } = outcome
+        && !applied.steps.is_empty()
+    {
+        let steps: Vec<&str> = applied.steps.iter().map(|step| step.summary.as_str()).collect();
+        publish(context, resource, object, EventType::Normal, reason::PROVISIONED, &steps.join("; ")).await;
+    }
     let note = match outcome {
-        Outcome::Ready { applied, .. } if !applied.steps.is_empty() => {
-            let steps: Vec<&str> = applied.steps.iter().map(|step| step.summary.as_str()).collect();
-            Some((EventType::Normal, reason::PROVISIONED, steps.join("; ")))
-        }
         _ if before == after => None,
         Outcome::Ready { .. } => None,
         Outcome::Waiting { .. } => {

@@ -23,6 +23,8 @@ pub(crate) enum Outcome {
         schema: Box<Schema>,
         /// The references.
         waiting: Vec<Waiting>,
+        /// What was done for it just now.
+        applied: Plan,
     },
     /// The change is not made; the table keeps its old shape.
     Blocked {

@@ -153,7 +153,7 @@ async fn change(
         Err(error) => return Ok(Outcome::Failed { schema, reason: error.to_string() }),
     }
     if !plan.waiting.is_empty() {
-        return Ok(Outcome::Waiting { schema, waiting: plan.waiting });
+        return Ok(Outcome::Waiting { schema, waiting: plan.waiting.clone(), applied: plan });
     }
     let record = ProvisionedSpec {
         path: schema.path().to_string(),

@@ -109,19 +109,22 @@ fn with_login(url: &str, user: &str, password: &str) -> anyhow::Result<String> {
         None => (rest, ""),
     };
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    // `user` and `password` may also stand among the parameters; ours come last and win.
-    let join = if tail.contains('?') { '&' } else { '?' };
-    if host.is_empty() {
-        Ok(format!("{scheme}://{tail}{join}user={user}&password={password}"))
+    let (path, query) = tail.split_once('?').unwrap_or((tail, ""));
+    // A login may also stand among the parameters.
+    let mut kept: Vec<String> = query
+        .split('&')
+        .filter(|p| !p.is_empty() && !p.starts_with("user=") && !p.starts_with("password="))
+        .map(str::to_owned)
+        .collect();
+    let login = if host.is_empty() {
+        // Without a host there is no place before it: a socket's folder is a parameter, and so is the login.
+        kept.extend([format!("user={user}"), format!("password={password}")]);
+        String::new()
     } else {
-        let (path, query) = tail.split_once('?').unwrap_or((tail, ""));
-        let kept: Vec<&str> = query
-            .split('&')
-            .filter(|p| !p.is_empty() && !p.starts_with("user=") && !p.starts_with("password="))
-            .collect();
-        let query = if kept.is_empty() { String::new() } else { format!("?{}", kept.join("&")) };
-        Ok(format!("{scheme}://{user}:{password}@{host}{path}{query}"))
-    }
+        format!("{user}:{password}@{host}")
+    };
+    let query = if kept.is_empty() { String::new() } else { format!("?{}", kept.join("&")) };
+    Ok(format!("{scheme}://{login}{path}{query}"))
 }
 
 fn cache_dir() -> Option<std::path::PathBuf> {
@@ -161,8 +164,10 @@ mod tests {
         assert_eq!(url("postgres://h/db?user=o&password=x"), "postgres://velocity_api:pw@h/db");
         assert_eq!(
             url("postgres:///db?host=/s&user=o"),
-            "postgres:///db?host=/s&user=o&user=velocity_api&password=pw"
+            "postgres:///db?host=/s&user=velocity_api&password=pw"
         );
+        assert_eq!(url("postgres://o@/db?host=/s"), "postgres:///db?host=/s&user=velocity_api&password=pw");
+        assert_eq!(url("postgres:///db"), "postgres:///db?user=velocity_api&password=pw");
         assert!(with_login("host=x", "a", "b").is_err());
     }
 }

@@ -7,9 +7,10 @@ use std::path::Path;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use reqwest::Method;
 use serde_json::json;
 
-use crate::harness::{Domain, Launch, OPEN, Ran, Scratch, Server, count, eventually, untampered};
+use crate::harness::{Domain, Launch, OPEN, Ran, Scratch, Server, count, eventually, send, untampered};
 
 const NOTE: &str = "
 fields:
@@ -155,6 +156,12 @@ async fn after_a_kill_everything_is_there_again() {
         let id = created.expect(201).data()["id"].as_str().unwrap().to_owned();
         (domain.route("note"), domain.table("note"), id)
     };
+    let body = json!({"text": "once"});
+    let keyed = async |server: &Server| {
+        let ravi = server.bearer(Some(token.clone()));
+        send(ravi.request(Method::POST, &route).header("idempotency-key", "k").json(&body)).await.expect(201)
+    };
+    let first = keyed(&server).await;
     let before = server.endpoints().clone();
     let postgres = server.postgres_pid();
 
@@ -164,6 +171,8 @@ async fn after_a_kill_everything_is_there_again() {
     server.start_again().await;
 
     assert_ne!(server.endpoints().pid, before.pid);
+    let again = keyed(&server).await;
+    assert_eq!((again.header("idempotent-replay"), &again.text), (Some("true"), &first.text));
     let ravi = server.bearer(Some(token));
     let record = ravi.get(&format!("{route}/{id}")).await.expect(200);
     assert_eq!(record.data()["text"], "kept");
@@ -172,7 +181,7 @@ async fn after_a_kill_everything_is_there_again() {
     let operations: Vec<&str> =
         history.as_array().unwrap().iter().map(|event| event["operation"].as_str().unwrap()).collect();
     assert_eq!(operations, ["UPDATE", "CREATE"]);
-    assert_eq!(untampered(&server.sql().await, &table).await, (1, 2));
+    assert_eq!(untampered(&server.sql().await, &table).await, (2, 3));
     let who = server.cli().run(&["auth", "whoami", "-o", "json"]).await.json();
     assert_eq!(who["actor"], "dev-admin");
 }
@@ -210,6 +219,56 @@ async fn a_private_postgres_that_is_killed_comes_back() {
     })
     .await;
     assert_eq!(writer.get(&route).await.data()[0]["text"], "before");
+}
+
+#[tokio::test]
+async fn watches_and_idle_connections_hold_up_no_stop() {
+    let mut server = Server::start().await;
+    let admin = server.admin();
+    // Kept alive by its client.
+    assert_eq!(admin.get("/readyz").await.status, 200);
+    let path = "/apis/velocity.sh/v1/schemadefinitions?watch=true";
+    let mut watch = server.kubernetes(Method::GET, path).send().await.unwrap();
+    assert!(watch.status().is_success());
+    let address = server.endpoints().api.strip_prefix("http://").unwrap().to_owned();
+    let mut half = std::net::TcpStream::connect(address).unwrap();
+    std::io::Write::write_all(&mut half, b"GET /readyz HTTP/1.1\r\nhost: x\r\nx-half").unwrap();
+
+    let status = server.stop(Signal::SIGTERM).await;
+
+    assert!(status.success(), "{status}: {}", server.stderr());
+    while let Ok(Some(_)) = watch.chunk().await {}
+    assert!(!server.stderr().contains("panicked"), "{}", server.stderr());
+}
+
+#[tokio::test]
+async fn a_postgres_that_is_given_is_used_and_left_alone() {
+    let host = Server::start().await;
+    host.sql().await.batch_execute("create database given").await.unwrap();
+    let url = host.endpoints().postgres.replace("/velocity?", "/given?");
+    assert_ne!(url, host.endpoints().postgres);
+    let mut server = Server::start_as(Launch { database_url: Some(url.clone()), ..Launch::default() }).await;
+    assert_eq!(server.endpoints().postgres, url);
+    assert!(!server.data().join("postgres").exists());
+    assert!(server.stdout().contains("the given Postgres"), "{}", server.stdout());
+    let (route, table) = {
+        let domain = Domain::new(&server);
+        domain.apply("note", &note()).await;
+        (domain.route("note"), domain.table("note"))
+    };
+    server.actor("ravi", &["writer"]).post(&route, &json!({"text": "x"})).await.expect(201);
+
+    assert!(server.stop(Signal::SIGTERM).await.success());
+
+    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    assert_eq!(untampered(&client, &table).await, (1, 1));
+    let login =
+        client.query_one("select rolpassword is not null from pg_authid where rolname = 'velocity_api'", &[]);
+    assert!(login.await.unwrap().get::<_, bool>(0), "the API's login has a password of its own");
+    server.start_again().await;
+    assert_eq!(server.actor("ravi", &["writer"]).walk(&route).await.len(), 1);
+    assert_eq!(host.admin().get("/readyz").await.status, 200);
 }
 
 #[tokio::test]

@@ -142,6 +142,44 @@ async fn a_client_that_goes_away_leaves_nothing_to_the_next() {
 }
 
 #[tokio::test]
+async fn an_export_that_is_cut_off_is_never_taken_for_the_whole() {
+    let server = Server::start().await;
+    let domain = Domain::new(&server);
+    domain.apply("thing", THING).await;
+    let route = domain.route("thing");
+    let writer = server.actor("ravi", &["writer"]);
+    let filling = "x".repeat(4000);
+    for batch in 0..8 {
+        let operations: Vec<_> = (0..1000)
+            .map(|n| json!({"create": {"code": format!("A{batch}-{n}"), "owner": filling}}))
+            .collect();
+        writer.post(&format!("{route}/bulk"), &json!({"operations": operations})).await.expect(200);
+    }
+    for format in ["ndjson", "csv"] {
+        let path = format!("{route}/export?format={format}");
+        let mut answer = writer.request(Method::GET, &path).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        // More than what is buffered on the way is still to come.
+        let mut read = answer.chunk().await.unwrap().unwrap().len();
+        kill(server.postgres_pid(), Signal::SIGKILL).unwrap();
+        let ended = loop {
+            match answer.chunk().await {
+                Ok(Some(chunk)) => read += chunk.len(),
+                Ok(None) => break Ok(read),
+                Err(error) => break Err(error),
+            }
+        };
+        assert!(ended.is_err(), "{format}: {ended:?} bytes look like the whole");
+        eventually("Postgres to be back", async || (writer.get(&route).await.status == 200).then_some(()))
+            .await;
+        let whole = writer.get(&path).await.expect(200).text;
+        let header = usize::from(format == "csv");
+        assert_eq!(whole.lines().count(), 8000 + header);
+        assert!(whole.len() > read);
+    }
+}
+
+#[tokio::test]
 async fn an_operator_killed_in_the_middle_of_many_schemas_converges() {
     let mut server = Server::start().await;
     let objects: Vec<String> = (0..30).map(|n| format!("thing-{n}")).collect();

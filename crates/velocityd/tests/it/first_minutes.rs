@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Cli, Ran, Server, untampered};
+use crate::harness::{Cli, Domain, OPEN, Ran, Server, untampered};
 
 const NAMESPACE: &str = "acme-supply-chain-procurement";
 const ORDERS: &str = "acme__supply_chain__procurement.purchase_order_v1";
@@ -224,8 +224,21 @@ async fn every_way_to_fail_has_its_exit_code_and_says_what_to_do() {
     failed(cli.run(&["health"]).await, 6, "");
     failed(cli.run(&["apply", "-f", "examples/procurement"]).await, 6, "");
     offline.ok();
-    cli.run(&["validate", "-f", "examples"]).await.failed(2);
+    cli.run(&["validate", "-f", "examples"]).await.failed(1);
     cli.run(&["validate", "-R", "-f", "examples"]).await.ok();
+}
+
+#[tokio::test]
+async fn a_schema_that_two_domains_have_is_asked_for_by_its_whole_name() {
+    let server = Server::shared().await;
+    let (one, two) = (Domain::new(server), Domain::new(server));
+    for domain in [&one, &two] {
+        domain.apply("ambiguous", &format!("fields:\n  - {{name: text, type: string}}\n{OPEN}")).await;
+    }
+    let cli = server.cli();
+    let said = cli.run(&["record", "list", "ambiguous"]).await.failed(2);
+    assert!(said.contains(&one.schema("ambiguous")) && said.contains(&two.schema("ambiguous")), "{said}");
+    cli.run(&["record", "list", &one.schema("ambiguous")]).await.ok();
 }
 
 #[tokio::test]

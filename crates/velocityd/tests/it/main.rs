@@ -9,6 +9,7 @@ mod faults;
 mod first_minutes;
 mod harness;
 mod import;
+mod names;
 mod nycflights;
 mod operator;
 mod records;

@@ -251,6 +251,71 @@ async fn a_blocked_change_that_is_taken_back_leaves_no_trace() {
     assert!(status["planHash"].is_null(), "{status}");
 }
 
+#[tokio::test]
+async fn an_edit_that_makes_no_sense_leaves_the_old_shape_in_service() {
+    let mut server = Server::start().await;
+    let (route, namespace) = {
+        let domain = Domain::new(&server);
+        domain.apply("book", &book()).await;
+        let nonsense = format!("{}indexes:\n  - {{fields: [missing]}}\n", book());
+        domain.put("book", &nonsense).await.expect(200);
+        let status = domain.settled("book", &["Failed"]).await;
+        assert!(messages(&status).contains("indexes[0]"), "{status}");
+        (domain.route("book"), domain.namespace())
+    };
+    for restarted in [false, true] {
+        if restarted {
+            server.kill().await;
+            server.start_again().await;
+        }
+        let writer = server.actor("ravi", &["writer"]);
+        eventually("the old shape", async || {
+            let reply = writer.post(&route, &json!({"title": "t", "pages": 1})).await;
+            assert!(matches!(reply.status, 201 | 503), "restarted: {restarted}: {reply:#?}");
+            (reply.status == 201).then_some(())
+        })
+        .await;
+    }
+    server.cli().run(&["delete", "sd", "book", "-n", &namespace]).await.ok();
+}
+
+#[tokio::test]
+async fn kubectl_and_the_command_line_may_be_mixed_and_a_namespace_may_go() {
+    let server = Server::start().await;
+    let (namespace, file) = ("acme-supply-chain-procurement", "examples/procurement");
+    let file = crate::harness::project().join(file);
+    let file = file.to_str().unwrap();
+    if server.kubectl(&["create", "namespace", namespace]).await.is_none() {
+        return;
+    }
+    let kubectl = async |arguments: &[&str]| server.kubectl(arguments).await.unwrap().ok();
+    kubectl(&["apply", "-f", file]).await;
+    kubectl(&["wait", "--for=condition=Ready", "sd", "--all", "-n", namespace, "--timeout=60s"]).await;
+    let events = kubectl(&["get", "events", "-n", namespace]).await;
+    for object in ["supplier", "purchase-order"] {
+        let made = events.lines().any(|line| line.contains(object) && line.contains("create table"));
+        assert!(made, "no Event says that the table of {object} was made: {events}");
+    }
+    kubectl(&["apply", "--server-side", "-f", file]).await;
+    server.cli().run(&["apply", "-f", file, "--wait"]).await.ok();
+    kubectl(&["apply", "-f", file]).await;
+    kubectl(&["label", "sd", "supplier", "-n", namespace, "team=buying"]).await;
+    let patch = r#"{"spec": {"displayName": "Vendor"}}"#;
+    kubectl(&["patch", "sd", "supplier", "-n", namespace, "--type", "merge", "-p", patch]).await;
+    let labelled = kubectl(&["get", "sd", "-n", namespace, "-l", "team=buying", "-o", "name"]).await;
+    assert_eq!(labelled.trim_end(), "schemadefinition.velocity.sh/supplier");
+    let described = server.cli().run(&["describe", "sd", "supplier"]).await.ok();
+    assert!(described.contains("Vendor"), "{described}");
+    server.cli().run(&["record", "create", "supplier", "S-1", "--set", "name=x"]).await.ok();
+
+    kubectl(&["delete", "namespace", namespace, "--timeout=60s"]).await;
+
+    assert_eq!(kubectl(&["get", "sd", "-A", "-o", "name"]).await, "");
+    server.cli().run(&["apply", "-f", file, "--wait"]).await.ok();
+    let kept = server.cli().run(&["record", "list", "supplier", "-o", "name"]).await.ok();
+    assert_eq!(kept, "supplier/S-1\n");
+}
+
 fn pointing(field: &str, target: &str) -> String {
     format!(
         "fields:

@@ -23,8 +23,12 @@ pub(crate) async fn count(client: &Client, sql: &str) -> i64 {
 /// its head is the last one's hash. How many records and events there are. All of it as of one moment: somebody may be
 /// writing.
 pub(crate) async fn untampered(client: &Client, table: &str) -> (i64, i64) {
+    untampered_in(client, table, &format!("{table}_history")).await
+}
+
+/// The same where the name of the event table is another one, as it is when names are cut.
+pub(crate) async fn untampered_in(client: &Client, table: &str, history: &str) -> (i64, i64) {
     client.batch_execute("begin isolation level repeatable read").await.unwrap();
-    let history = format!("{table}_history");
     let broken = count(
         client,
         &format!(

@@ -12,7 +12,7 @@ mod wait;
 
 pub(crate) use actor::{Reply, send};
 pub(crate) use cli::{Cli, Ran};
-pub(crate) use database::{count, untampered};
+pub(crate) use database::{count, untampered, untampered_in};
 pub(crate) use domain::{Domain, OPEN};
 pub(crate) use programs::{project, velocityd};
 pub(crate) use scratch::Scratch;

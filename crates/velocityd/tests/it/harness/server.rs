@@ -33,6 +33,8 @@ pub(crate) struct Launch {
     pub(crate) user: Option<&'static str>,
     /// Where the API listens; a free port when not given.
     pub(crate) listen: Option<String>,
+    /// A Postgres to use in place of a private one.
+    pub(crate) database_url: Option<String>,
 }
 
 impl Launch {
@@ -48,6 +50,9 @@ impl Launch {
         };
         command.arg("dev").arg("--data-dir").arg(data);
         command.arg("--listen").arg(self.listen.as_deref().unwrap_or("127.0.0.1:0"));
+        if let Some(url) = &self.database_url {
+            command.args(["--database-url", url]);
+        }
         command.current_dir("/").env_remove("RUST_LOG").stdin(Stdio::null());
         for name in ["VELOCITY_DATA_DIR", "VELOCITY_LISTEN", "VELOCITY_DATABASE_URL", "VELOCITY_LOG_FORMAT"] {
             command.env_remove(name);
