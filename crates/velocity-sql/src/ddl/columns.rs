@@ -39,6 +39,15 @@ fn has_text(kind: &FieldType) -> bool {
     }
 }
 
+/// The constraints of a field that its column has as checks. A pattern is none: Postgres' expressions are another dialect.
+pub const CHECK_RULES: [&str; 9] =
+    ["minLength", "maxLength", "min", "max", "enum", "maxSize", "items", "minItems", "maxItems"];
+
+/// The name of the check of a column for one of [`CHECK_RULES`].
+pub fn check_name(column: &str, rule: &str) -> Ident {
+    Ident::fitted(&format!("{column}_{rule}_check"))
+}
+
 /// The check constraints of a field: name and condition.
 pub(super) fn checks(field: &Field) -> Vec<(Ident, Fragment)> {
     let column = || Fragment::ident(&Ident::from(&field.name));
@@ -85,8 +94,7 @@ pub(super) fn checks(field: &Field) -> Vec<(Ident, Fragment)> {
         | FieldType::Json
         | FieldType::Uuid => {}
     }
-    let name = |rule: &str| Ident::fitted(&format!("{}_{rule}_check", field.name));
-    all.into_iter().map(|(rule, condition)| (name(rule), condition)).collect()
+    all.into_iter().map(|(rule, condition)| (check_name(field.name.as_str(), rule), condition)).collect()
 }
 
 /// A foreign key that the schema asks for.

@@ -9,8 +9,7 @@ use crate::names::TableNames;
 pub(super) fn create_history(names: &TableNames) -> String {
     let table = || names.history_sql();
     let sequence = Fragment::column(&names.schema, &names.sequence).inline();
-    let default_partition =
-        Fragment::column(&names.schema, &Ident::fitted(&format!("{}_default", names.history.as_str())));
+    let default_partition = Fragment::column(&names.schema, &default_partition(names));
     let by_record = Ident::fitted(&format!("{}_record", names.history.as_str()));
     let by_seq = Ident::fitted(&format!("{}_order", names.history.as_str()));
     let columns = format!(
@@ -85,13 +84,16 @@ pub fn partition_for(names: &TableNames, year: i32, month: u32) -> (Ident, Strin
     (name, sql)
 }
 
-/// The partitions that a table needs in a month: that month's and the two after it, so that an operator that is down
-/// for a month delays nothing.
-pub fn partitions(names: &TableNames, year: i32, month: u32) -> Vec<(Ident, String)> {
-    (0..3)
-        .map(|ahead| {
-            let index = month - 1 + ahead;
-            partition_for(names, year + i32::try_from(index / 12).unwrap_or(0), index % 12 + 1)
-        })
-        .collect()
+/// The months whose partitions a table needs in a month: it and the two after it, so that an operator that is down for a
+/// month delays nothing.
+pub(super) fn months_from((year, month): (i32, u32)) -> [(i32, u32); 3] {
+    [0, 1, 2].map(|ahead| {
+        let index = month.saturating_sub(1) + ahead;
+        (year + i32::from(index >= 12), index % 12 + 1)
+    })
+}
+
+/// The partition of a history that takes what no month's partition does.
+pub fn default_partition(names: &TableNames) -> Ident {
+    Ident::fitted(&format!("{}_default", names.history.as_str()))
 }

@@ -30,6 +30,8 @@ pub struct LiveTable {
     pub comments: BTreeMap<String, String>,
     /// Whether the table has at least one row.
     pub has_rows: bool,
+    /// Columns that are references without a foreign key yet and that no row has a value in.
+    pub empty_columns: BTreeSet<String>,
 }
 
 /// All that belongs to one schema, as the catalog has it.
@@ -45,6 +47,8 @@ pub struct Live {
     pub history: Option<LiveTable>,
     /// The history's partitions.
     pub partitions: BTreeSet<String>,
+    /// The months (of UTC) whose events are in the default partition, because no operator ran when they began.
+    pub default_months: BTreeSet<(i32, u32)>,
     /// The trigger functions' sources by name.
     pub functions: BTreeMap<String, String>,
     /// The grants' tag on the main table.

@@ -10,8 +10,8 @@ mod policies;
 mod step;
 mod triggers;
 
-pub use columns::column_definition;
-pub use history::{partition_for, partitions};
+pub use columns::{CHECK_RULES, check_name, column_definition};
+pub use history::{default_partition, partition_for};
 pub use indexes::{IndexKind, WantedIndex, unique_fields, wanted_indexes};
 pub use live::{Live, LiveColumn, LiveTable, Target};
 pub use plan::{Plan, Waiting, plan};

@@ -103,10 +103,12 @@ fn visible(schema: &Schema, roles: &BTreeSet<&str>) -> Fragment {
 
 /// An event is seen by whoever sees its record; the main table's own policies decide that.
 fn history_visible(schema: &Schema, names: &TableNames) -> Fragment {
-    let id = match schema.id().kind {
-        FieldType::Uuid => "record_id::uuid",
-        FieldType::Integer { .. } => "record_id::bigint",
-        _ => "record_id",
+    let cast = match schema.id().kind {
+        FieldType::Uuid => "::uuid",
+        FieldType::Integer { .. } => "::bigint",
+        _ => "",
     };
-    frag!["exists (select from ", names.table_sql(), " r where r.\"id\" = ", id, ")"]
+    // Named in full: a field may be called `record_id` too, and would be the nearer one.
+    let id = Fragment::column(&names.history, &Ident::fixed("record_id"));
+    frag!["exists (select from ", names.table_sql(), " r where r.\"id\" = ", id, cast, ")"]
 }

@@ -67,6 +67,8 @@ pub struct Step {
     pub reason: Option<String>,
     /// Whether it must run outside a transaction (`create index concurrently`).
     pub alone: bool,
+    /// Whether it keeps the table going as it is, and is no part of a change: done also while a change is blocked.
+    pub upkeep: bool,
 }
 
 impl Step {
@@ -79,6 +81,7 @@ impl Step {
             sql: sql.into(),
             reason: None,
             alone: false,
+            upkeep: false,
         }
     }
 
@@ -97,7 +100,14 @@ impl Step {
             sql: sql.into(),
             reason: Some(reason.into()),
             alone: false,
+            upkeep: false,
         }
+    }
+
+    /// The same, as upkeep.
+    pub fn upkeep(mut self) -> Self {
+        self.upkeep = true;
+        self
     }
 
     /// The same, outside a transaction.

@@ -25,7 +25,7 @@ pub(super) fn triggers(names: &TableNames) -> Vec<(&'static str, String)> {
     let on = || frag![" on ", names.table_sql(), " "];
     let create = |name: &'static str, when: &'static str, rest: &'static str, function: &Fragment| {
         let sql = frag![
-            "create trigger ",
+            "create or replace trigger ",
             &Ident::fixed(name),
             " ",
             when,
@@ -188,6 +188,8 @@ end
     )
 }
 
+/// The names of variables and aliases begin with `_`, which no field's name does: a field called `actor` or `n` would be
+/// meant instead.
 fn after(schema: &Schema, names: &TableNames) -> String {
     let history = names.history_sql().inline();
     let columns = "occurred_at, record_id, version, operation, actor, actor_type, strategy, request_id, trace_id, reason, changed, state, prev_hash, hash";
@@ -197,13 +199,13 @@ fn after(schema: &Schema, names: &TableNames) -> String {
             .map(|key| {
                 let target = key.target.table_sql().inline();
                 let condition = if only_changed {
-                    format!(" join old_rows o on o.id = n.id and (o.{c} is distinct from n.{c} or o.deleted_at is not null)", c = key.column)
+                    format!(" join old_rows _old on _old.id = _new.id and (_old.{c} is distinct from _new.{c} or _old.deleted_at is not null)", c = key.column)
                 } else {
                     String::new()
                 };
                 format!(
-                    "    if exists (select from {rows} n{condition} join {target} t on t.{target_column} = n.{column}
-        where t.deleted_at is not null and n.deleted_at is null) then
+                    "    if exists (select from {rows} _new{condition} join {target} _target on _target.{target_column} = _new.{column}
+        where _target.deleted_at is not null and _new.deleted_at is null) then
       raise exception 'a reference points to a deleted record' using errcode = 'VL003', constraint = {constraint};
     end if;\n",
                     target_column = key.target_column,
@@ -216,28 +218,28 @@ fn after(schema: &Schema, names: &TableNames) -> String {
     format!(
         "
 declare
-  actor constant text := {actor};
+  _actor constant text := {actor};
 begin
   if tg_op = 'INSERT' then
 {living_insert}    insert into {history} ({columns})
-    select n.updated_at, n.id::text, n.version, {INSERT_OPERATION}, actor, {context}, null,
-      to_jsonb(n) - {hidden}, null, n._head_hash
-    from new_rows n;
+    select _new.updated_at, _new.id::text, _new.version, {INSERT_OPERATION}, _actor, {context}, null,
+      to_jsonb(_new) - {hidden}, null, _new._head_hash
+    from new_rows _new;
   elsif tg_op = 'UPDATE' then
 {living_update}    insert into {history} ({columns})
-    select n.updated_at, n.id::text, n.version, {update_operation}, actor, {context},
+    select _new.updated_at, _new.id::text, _new.version, {update_operation}, _actor, {context},
       {changed},
-      to_jsonb(n) - {hidden}, o._head_hash, n._head_hash
-    from new_rows n join old_rows o on o.id = n.id;
+      to_jsonb(_new) - {hidden}, _old._head_hash, _new._head_hash
+    from new_rows _new join old_rows _old on _old.id = _new.id;
   elsif tg_op = 'DELETE' then
-    if actor is null then
+    if _actor is null then
       raise exception 'a write needs an actor' using errcode = 'VL001', hint = 'set velocity.actor in the transaction';
     end if;
     insert into {history} ({columns})
-    select e.at, e.record_id, e.version, 'PURGE', actor, {context}, null, null, e.head,
-      platform.event_hash({chain}, e.head, e.record_id, e.version, e.at, 'PURGE', actor, {context}, null, null)
-    from (select greatest(clock_timestamp(), o.updated_at + interval '1 microsecond') as at,
-        o.id::text as record_id, o.version + 1 as version, o._head_hash as head from old_rows o) e;
+    select e.at, e.record_id, e.version, 'PURGE', _actor, {context}, null, null, e.head,
+      platform.event_hash({chain}, e.head, e.record_id, e.version, e.at, 'PURGE', _actor, {context}, null, null)
+    from (select greatest(clock_timestamp(), _old.updated_at + interval '1 microsecond') as at,
+        _old.id::text as record_id, _old.version + 1 as version, _old._head_hash as head from old_rows _old) e;
   else
     raise exception 'a table with history cannot be truncated' using errcode = 'VL001', hint = 'purge the records';
   end if;
@@ -248,8 +250,8 @@ end
         living_insert = living("new_rows", false),
         living_update = living("new_rows", true),
         context = context(),
-        update_operation = update_operation("o", "n"),
-        changed = changed(schema, "o", "n"),
+        update_operation = update_operation("_old", "_new"),
+        changed = changed(schema, "_old", "_new"),
         chain = chain_name(names),
         hidden = hidden(),
     )

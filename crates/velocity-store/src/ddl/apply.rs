@@ -40,7 +40,8 @@ impl ApplyError {
             Self::LockNotAvailable { .. } | Self::Unreachable(_) => true,
             Self::Step { source, .. } => source.code().is_some_and(|code| {
                 // Connection trouble, resources, operator intervention, and two processes at one catalog row.
-                ["08", "53", "57", "40"].iter().any(|class| code.code().starts_with(class)) || code.code() == "XX000"
+                ["08", "53", "57", "40"].iter().any(|class| code.code().starts_with(class))
+                    || code.code() == "XX000"
             }),
         }
     }
@@ -57,7 +58,11 @@ pub async fn apply(client: &mut Client, plan: &Plan) -> Result<(), ApplyError> {
         return together(client, &plan.steps).await;
     }
     for step in &plan.steps {
-        if step.alone { alone(client, step).await? } else { together(client, std::slice::from_ref(step)).await? }
+        if step.alone {
+            alone(client, step).await?
+        } else {
+            together(client, std::slice::from_ref(step)).await?
+        }
     }
     Ok(())
 }
@@ -67,7 +72,9 @@ async fn together(client: &mut Client, steps: &[Step]) -> Result<(), ApplyError>
     loop {
         attempt += 1;
         match transaction(client, steps).await {
-            Err(ApplyError::Step { summary, source }) if source.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
+            Err(ApplyError::Step { summary, source })
+                if source.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) =>
+            {
                 if attempt >= LOCK_ATTEMPTS {
                     return Err(ApplyError::LockNotAvailable { summary });
                 }
@@ -86,7 +93,8 @@ async fn pause(attempt: u32) {
 
 async fn transaction(client: &mut Client, steps: &[Step]) -> Result<(), ApplyError> {
     let transaction = client.transaction().await.map_err(ApplyError::Unreachable)?;
-    let settings = format!("set local lock_timeout = {LOCK_TIMEOUT_MS}; set local search_path = pg_catalog, pg_temp");
+    let settings =
+        format!("set local lock_timeout = {LOCK_TIMEOUT_MS}; set local search_path = pg_catalog, pg_temp");
     transaction.batch_execute(&settings).await.map_err(ApplyError::Unreachable)?;
     for step in steps {
         transaction.batch_execute(&step.sql).await.map_err(|source| failed(step, source))?;

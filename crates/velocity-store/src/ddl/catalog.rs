@@ -1,12 +1,12 @@
-//! What is in the database for one schema, in one round trip.
+//! What is in the database for one schema: the catalog in one round trip, and a look at the rows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use tokio_postgres::Client;
 use velocity_schema::Schema;
-use velocity_sql::ddl::{Live, LiveColumn, LiveTable, Target};
-use velocity_sql::{Fragment, TableNames};
+use velocity_sql::ddl::{self, Live, LiveColumn, LiveTable, Target};
+use velocity_sql::{Fragment, Ident, TableNames};
 
 /// Why the catalog could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -63,24 +63,40 @@ pub async fn read(client: &Client, schema: &Schema) -> Result<Live, CatalogError
         .filter(|reference| reference.enforce)
         .map(|reference| TableNames::of(&reference.target).display())
         .collect();
+    let functions = [names.before_function().as_str().to_owned(), names.after_function().as_str().to_owned()];
     let row = client
         .query_one(
             include_str!("catalog.sql"),
-            &[&names.schema.as_str(), &names.table.as_str(), &names.history.as_str(), &targets],
+            &[
+                &names.schema.as_str(),
+                &names.table.as_str(),
+                &names.history.as_str(),
+                &targets,
+                &functions.as_slice(),
+            ],
         )
         .await?;
     let answer: Answer = serde_json::from_str(row.get(0))?;
     let grants = answer.table.as_ref().and_then(|table| table.comments.get("table").cloned());
     let mut table = answer.table.map(live_table);
     if let Some(table) = &mut table {
-        table.has_rows = has_rows(client, &names).await?;
+        table.has_rows = any(client, from(names.table_sql())).await?;
+        if table.has_rows {
+            table.empty_columns = empty_columns(client, schema, &names, table).await?;
+        }
     }
+    let history = answer.history.map(live_table);
+    let default_months = match &history {
+        Some(_) => default_months(client, &names, &answer.partitions).await?,
+        None => BTreeSet::new(),
+    };
     Ok(Live {
         schema_exists: answer.schema_exists,
         role_ready: answer.role_ready,
         table,
-        history: answer.history.map(live_table),
+        history,
         partitions: answer.partitions,
+        default_months,
         functions: answer.functions,
         grants,
         targets: answer
@@ -105,10 +121,61 @@ fn live_table(table: Table) -> LiveTable {
         row_security: table.row_security,
         comments: table.comments,
         has_rows: false,
+        empty_columns: BTreeSet::new(),
     }
 }
 
-async fn has_rows(client: &Client, names: &TableNames) -> Result<bool, tokio_postgres::Error> {
-    let sql = Fragment::sql("select exists (select from ") + names.table_sql() + Fragment::sql(")");
+fn from(table: Fragment) -> Fragment {
+    Fragment::sql("from ") + table
+}
+
+async fn any(client: &Client, rows: Fragment) -> Result<bool, tokio_postgres::Error> {
+    let sql = Fragment::sql("select exists (select ") + rows + Fragment::sql(")");
     Ok(client.query_one(&sql.render().sql, &[]).await?.get(0))
+}
+
+/// The columns that are to become foreign keys and that no row has a value in.
+async fn empty_columns(
+    client: &Client,
+    schema: &Schema,
+    names: &TableNames,
+    table: &LiveTable,
+) -> Result<BTreeSet<String>, tokio_postgres::Error> {
+    let mut empty = BTreeSet::new();
+    for field in schema.fields() {
+        let name = field.name.as_str();
+        let key = names.on_fields([name], "fkey");
+        let enforced = field.reference.as_ref().is_some_and(|reference| reference.enforce);
+        if enforced && table.columns.contains_key(name) && !table.constraints.contains_key(key.as_str()) {
+            let column = Fragment::ident(&Ident::from(&field.name));
+            let rows =
+                from(names.table_sql()) + Fragment::sql(" where ") + column + Fragment::sql(" is not null");
+            if !any(client, rows).await? {
+                empty.insert(name.to_owned());
+            }
+        }
+    }
+    Ok(empty)
+}
+
+/// The months whose events are in the default partition. There are none unless no operator ran when a month began, and
+/// then the partition is read as a whole.
+async fn default_months(
+    client: &Client,
+    names: &TableNames,
+    partitions: &BTreeSet<String>,
+) -> Result<BTreeSet<(i32, u32)>, tokio_postgres::Error> {
+    let partition = ddl::default_partition(names);
+    if !partitions.contains(partition.as_str()) {
+        return Ok(BTreeSet::new());
+    }
+    let table = Fragment::column(&names.schema, &partition);
+    if !any(client, from(table.clone())).await? {
+        return Ok(BTreeSet::new());
+    }
+    let sql = Fragment::sql(
+        "select distinct extract(year from occurred_at at time zone 'UTC')::int, extract(month from occurred_at at time zone 'UTC')::int from ",
+    ) + table;
+    let rows = client.query(&sql.render().sql, &[]).await?;
+    Ok(rows.iter().map(|row| (row.get(0), u32::try_from(row.get::<_, i32>(1)).unwrap_or(1))).collect())
 }

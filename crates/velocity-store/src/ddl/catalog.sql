@@ -1,5 +1,5 @@
 -- All that the planner compares, in one round trip. $1: Postgres schema, $2: table, $3: history,
--- $4: foreign key targets as `schema.table`.
+-- $4: foreign key targets as `schema.table`, $5: the trigger functions.
 with tables as (
   select c.oid, c.relname, c.relrowsecurity,
     case when c.relname = $2 then 'table' else 'history' end as kind
@@ -12,7 +12,7 @@ described as (
       from pg_attribute a where a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped),
     'constraints', (select coalesce(jsonb_object_agg(k.conname, pg_get_constraintdef(k.oid)), '{}') from pg_constraint k where k.conrelid = t.oid and k.contype in ('p', 'u', 'c', 'f')),
     'indexes', (select coalesce(jsonb_object_agg(i.relname, x.indisvalid), '{}') from pg_index x join pg_class i on i.oid = x.indexrelid where x.indrelid = t.oid),
-    'triggers', (select coalesce(jsonb_agg(g.tgname), '[]') from pg_trigger g where g.tgrelid = t.oid and not g.tgisinternal and g.tgenabled <> 'D'),
+    'triggers', (select coalesce(jsonb_agg(g.tgname), '[]') from pg_trigger g where g.tgrelid = t.oid and not g.tgisinternal and g.tgenabled in ('O', 'A')),
     'policies', (select coalesce(jsonb_agg(p.polname), '[]') from pg_policy p where p.polrelid = t.oid),
     'row_security', t.relrowsecurity,
     'comments', (
@@ -35,7 +35,7 @@ select jsonb_build_object(
   'table', (select body from described where kind = 'table'),
   'history', (select body from described where kind = 'history'),
   'partitions', (select coalesce(jsonb_agg(c.relname), '[]') from pg_inherits i join pg_class c on c.oid = i.inhrelid join described d on d.oid = i.inhparent and d.kind = 'history'),
-  'functions', (select coalesce(jsonb_object_agg(p.proname, p.prosrc), '{}') from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname = $1 and p.proname like replace($2, '_', '\_') || '%'),
+  'functions', (select coalesce(jsonb_object_agg(p.proname, p.prosrc), '{}') from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname = $1 and p.proname = any ($5)),
   'targets', (
     select coalesce(jsonb_object_agg(n.nspname || '.' || c.relname, jsonb_build_object(
       'columns', (select jsonb_object_agg(a.attname, format_type(a.atttypid, a.atttypmod)) from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped),

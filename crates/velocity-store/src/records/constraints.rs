@@ -3,11 +3,7 @@
 use std::collections::HashMap;
 
 use velocity_schema::Schema;
-use velocity_sql::{Ident, TableNames, ddl};
-
-/// The rules that columns have as check constraints.
-const RULES: [&str; 10] =
-    ["minLength", "maxLength", "min", "max", "enum", "maxSize", "items", "minItems", "maxItems", "pattern"];
+use velocity_sql::{TableNames, ddl};
 
 /// The constraints of a table by name.
 #[derive(Debug)]
@@ -32,8 +28,8 @@ impl Constraints {
                 let key = names.on_fields([name], "fkey");
                 fields.insert(key.as_str().to_owned(), vec![name.to_owned()]);
             }
-            for rule in RULES {
-                let check = Ident::fitted(&format!("{name}_{rule}_check"));
+            for rule in ddl::CHECK_RULES {
+                let check = ddl::check_name(name, rule);
                 checks.insert(check.as_str().to_owned(), (name.to_owned(), rule));
             }
         }
