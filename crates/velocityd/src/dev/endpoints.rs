@@ -6,6 +6,13 @@ use serde::Serialize;
 
 use super::folder::Folder;
 
+const FILE: &str = "endpoints.json";
+
+/// Removes what a killed process left, so that nobody reads of servers that are gone.
+pub(crate) fn forget(folder: &Folder) {
+    let _ = std::fs::remove_file(folder.join(FILE));
+}
+
 /// Where everything is.
 #[derive(Debug, Serialize)]
 pub(crate) struct Endpoints {
@@ -23,7 +30,7 @@ impl Endpoints {
     /// Writes the file; it can hold a password, so it is its owner's alone.
     pub(crate) fn write(&self, folder: &Folder) -> anyhow::Result<Written> {
         let text = serde_json::to_string_pretty(self)? + "\n";
-        Ok(Written(folder.write_secret("endpoints.json", &text)?))
+        Ok(Written(folder.write_secret(FILE, &text)?))
     }
 }
 

@@ -21,6 +21,7 @@ const OWNER_CONNECTIONS: usize = 8;
 /// Starts everything, says where it is, and runs until it is told to stop.
 pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
     let folder = folder::Folder::claim(&args.data_dir)?;
+    endpoints::forget(&folder);
     // Listen first: a port that is taken is said before anything is started.
     let api = bind(args.listen, "the API").await?;
     let kubernetes_listener = bind(args.kubernetes_listen, "the Kubernetes API").await?;
@@ -34,7 +35,7 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
     let kubernetes = kubernetes::start(&folder, kubernetes_listener, stop.clone())?;
     let identity = identity::prepare(&folder, &kubernetes.client).await?;
 
-    let operator = tokio::spawn(velocity_operator::run(
+    let mut operator = tokio::spawn(velocity_operator::run(
         kubernetes.client.clone(),
         owner,
         velocity_operator::Config::default(),
@@ -54,7 +55,9 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
         rate: None,
     };
     let serving = serve_api(parts, api, metrics, stop.clone()).await?;
-    let supervisor = tokio::spawn(database.supervise(stop.clone()));
+    // The database stops last: requests and reconciles under way still need it.
+    let stop_database = CancellationToken::new();
+    let supervisor = tokio::spawn(database.supervise(stop_database.clone()));
     serving.ready().await?;
 
     identity.write_config(&folder, &endpoints.api)?;
@@ -63,11 +66,19 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
     let reason = tokio::select! {
         signal = stop_signal() => signal.map(|_| ()),
         ended = serving.ended() => ended,
+        ended = &mut operator => Err(match ended {
+            Ok(Ok(())) => anyhow::anyhow!("the operator ended by itself"),
+            Ok(Err(error)) => anyhow::Error::from(error).context("the operator ended"),
+            Err(panic) => anyhow::Error::from(panic).context("the operator ended"),
+        }),
     };
     drop(written);
     stop.cancel();
     serving.stop().await;
-    let _ = operator.await;
+    if !operator.is_finished() {
+        let _ = operator.await;
+    }
+    stop_database.cancel();
     supervisor.await.context("the database's supervisor ended")??;
     kubernetes.stop().await;
     reason
