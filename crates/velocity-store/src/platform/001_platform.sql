@@ -91,7 +91,7 @@ declare
   locked boolean := false;
 begin
   for key in
-    select c.conname, c.conrelid::regclass as relation, a.attname as column_name, t.attname as target_column,
+    select c.conname, c.conrelid, c.conrelid::regclass as relation, a.attname as column_name, t.attname as target_column,
       format_type(t.atttypid, null) as target_type, format_type(i.atttypid, null) as id_type
     from pg_constraint c
     join pg_attribute a on a.attrelid = c.conrelid and a.attnum = c.conkey[1]
@@ -103,8 +103,11 @@ begin
       execute format('select from %s where id = ($1 ->> ''id'')::%s for update', target::regclass, key.id_type) using old_row;
       locked := true;
     end if;
-    execute format('select exists (select from %s where %I = ($1 ->> %L)::%s and deleted_at is null)',
-      key.relation, key.column_name, key.target_column, key.target_type) into referenced using old_row;
+    -- A record that points to itself does not keep itself.
+    execute format('select exists (select from %s where %I = ($1 ->> %L)::%s and deleted_at is null%s)',
+      key.relation, key.column_name, key.target_column, key.target_type,
+      case when key.conrelid = target then format(' and id <> ($1 ->> ''id'')::%s', key.id_type) else '' end)
+      into referenced using old_row;
     if referenced then
       raise exception 'the record is still referenced' using errcode = 'VL003', constraint = key.conname;
     end if;
