@@ -15,6 +15,6 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { concurrency: 4, resync: Duration::from_secs(3600), sweep: Duration::from_secs(3600) }
+        Self { concurrency: 4, resync: Duration::from_hours(1), sweep: Duration::from_hours(1) }
     }
 }

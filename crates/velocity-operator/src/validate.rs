@@ -26,7 +26,7 @@ pub(crate) fn schema(object: &DynamicObject) -> Result<(SchemaDefinitionSpec, Sc
 mod tests {
     use super::*;
 
-    fn object(namespace: &str, spec: serde_json::Value) -> DynamicObject {
+    fn object(namespace: &str, spec: &serde_json::Value) -> DynamicObject {
         serde_json::from_value(serde_json::json!({
             "apiVersion": "velocity.sh/v1", "kind": "SchemaDefinition",
             "metadata": {"name": "x", "namespace": namespace}, "spec": spec
@@ -38,15 +38,15 @@ mod tests {
     fn a_schema_in_the_wrong_namespace_is_told_the_right_one() {
         let spec = serde_json::json!({"org": "a", "app": "b", "domain": "c", "object": "x", "version": "v1",
             "fields": [{"name": "title", "type": "string"}]});
-        assert!(schema(&object("a-b-c", spec.clone())).is_ok());
-        let error = schema(&object("default", spec)).unwrap_err();
+        assert!(schema(&object("a-b-c", &spec)).is_ok());
+        let error = schema(&object("default", &spec)).unwrap_err();
         assert!(error.to_string().contains("`a-b-c`"), "{error}");
     }
 
     #[test]
     fn an_object_without_a_readable_spec_is_a_violation_and_no_panic() {
         for spec in [serde_json::Value::Null, serde_json::json!("x"), serde_json::json!({"fields": 3})] {
-            assert!(schema(&object("a-b-c", spec)).is_err());
+            assert!(schema(&object("a-b-c", &spec)).is_err());
         }
     }
 }

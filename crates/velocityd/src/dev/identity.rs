@@ -18,7 +18,7 @@ const NAME: &str = "dev";
 /// The administrator of the CLI's context.
 const ADMIN: &str = "dev-admin";
 /// Longer than anyone keeps a folder without starting it: every start writes a new token.
-const ADMIN_TOKEN_LIFETIME: Duration = Duration::from_secs(365 * 24 * 3600);
+const ADMIN_TOKEN_LIFETIME: Duration = Duration::from_hours(365 * 24);
 /// The file with the private key, which `velocity auth token` reads.
 const KEY_FILE: &str = "dev-key.pem";
 

@@ -121,7 +121,7 @@ async fn wait_for_key(url: &str) -> anyhow::Result<CursorKey> {
             Ok(Some(key)) => return Ok(CursorKey::new(key)),
             Ok(None) if !told => tracing::info!("waiting for the operator to set the database up"),
             Err(error) if !told => {
-                tracing::warn!(error = format!("{error:#}"), "the database cannot be reached; trying again")
+                tracing::warn!(error = format!("{error:#}"), "the database cannot be reached; trying again");
             }
             _ => {}
         }

@@ -7,9 +7,9 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 use velocity_access::DevKey;
 
-use crate::harness::{Domain, OPEN, Server, send};
+use crate::harness::{Domain, OPEN, Server, escaped, send};
 
-const THING: &str = r#"
+const THING: &str = "
 fields:
   - {name: code, type: string, required: true, maxLength: 40, filterable: true, sortable: true}
   - {name: amount, type: number, precision: 18, scale: 2, filterable: true, sortable: true}
@@ -23,7 +23,7 @@ fields:
   - {name: tags, type: array, items: string, filterable: true}
   - {name: data, type: bytes, maxSize: 16}
   - {name: extra, type: json, filterable: true}
-"#;
+";
 
 async fn things() -> (&'static Server, String) {
     let server = Server::shared().await;
@@ -177,10 +177,6 @@ async fn a_query_that_makes_no_sense_is_the_callers_fault() {
         assert_eq!(reply.data(), json!([]), "{quote}");
     }
     is_well(server, &route).await;
-}
-
-fn escaped(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
 #[tokio::test]

@@ -13,12 +13,12 @@ use tokio::process::Child;
 use crate::harness::{Cli, Domain, OPEN, Ran, Server, count, eventually, untampered};
 use crate::nycflights;
 
-const READING: &str = r#"
+const READING: &str = "
 fields:
   - {name: code, type: string, required: true, unique: true, maxLength: 20, filterable: true, sortable: true}
   - {name: amount, type: number, precision: 8, scale: 2, min: 0}
   - {name: note, type: string}
-"#;
+";
 
 async fn readings() -> (&'static Server, Domain<'static>, Cli) {
     let server = Server::shared().await;

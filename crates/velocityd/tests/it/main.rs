@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
 mod attacks;
+mod changes;
 mod dev;
 mod faults;
 mod first_minutes;

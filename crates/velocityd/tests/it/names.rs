@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Domain, OPEN, Server, untampered, untampered_in};
+use crate::harness::{Domain, OPEN, Server, escaped, untampered, untampered_in};
 
 #[tokio::test]
 async fn names_that_are_longer_than_postgres_takes_never_meet() {
@@ -32,7 +32,7 @@ indexes:
         let created = writer.post(&route, &body).await.expect(201).data();
         assert_eq!(writer.post(&route, &body).await.problem(409), "UNIQUE_VIOLATION");
         let found = writer.walk(&format!("{route}?filter[{field}1]={tail}&sort=-{field}1")).await;
-        assert_eq!(found, [created.clone()]);
+        assert_eq!(found, std::slice::from_ref(&created));
         let events =
             writer.get(&format!("{route}/{}/history", created["id"].as_str().unwrap())).await.expect(200);
         assert_eq!(events.data().as_array().unwrap().len(), 1);
@@ -53,11 +53,9 @@ async fn field_names_that_sql_and_json_know_are_only_names() {
     let names = [
         "select", "table", "user", "order", "state", "actor", "value", "data", "Case", "record", "new", "old",
     ];
-    let fields: String = names
-        .iter()
-        .map(|name| format!("  - {{name: {name}, type: string, filterable: true, sortable: true}}\n"))
-        .collect();
-    domain.apply("table", &format!("fields:\n{fields}{OPEN}")).await;
+    let field = |name: &&str| format!("  - {{name: {name}, type: string, filterable: true, sortable: true}}");
+    let fields = names.iter().map(field).collect::<Vec<_>>().join("\n");
+    domain.apply("table", &format!("fields:\n{fields}\n{OPEN}")).await;
     let writer = server.actor("ravi", &["writer"]);
     let route = domain.route("table");
     let body: Value = names.iter().map(|name| ((*name).to_owned(), json!(format!("<{name}>")))).collect();
@@ -115,7 +113,7 @@ async fn any_text_comes_back_as_it_went_in() {
         }
         assert_eq!(read["created_by"], "O'Brien \"the\" \\ Ωmega, 7");
         if text.len() < 1000 {
-            let escaped: String = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            let escaped = escaped(text);
             let found =
                 writer.get(&format!("{route}?filter[text]={escaped}&fields=id")).await.expect(200).data();
             assert_eq!(found, json!([{"id": body["id"]}]), "{n}");

@@ -115,6 +115,11 @@ impl Actor {
     }
 }
 
+/// A text as it stands in a URL.
+pub(crate) fn escaped(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
 /// Sends a request and reads the answer.
 pub(crate) async fn send(request: RequestBuilder) -> Reply {
     let answer = request.send().await.unwrap();

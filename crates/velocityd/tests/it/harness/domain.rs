@@ -8,7 +8,7 @@ use super::server::Server;
 use super::{Reply, eventually};
 
 /// Access for tests that are not about it: `writer` may do everything, `reader` may read, `west` sees rows of the west.
-pub(crate) const OPEN: &str = r#"
+pub(crate) const OPEN: &str = "
 access:
   roles:
     create: [writer]
@@ -18,7 +18,7 @@ access:
     restore: [writer]
     history: [writer, reader]
     export: [writer, reader]
-"#;
+";
 
 /// A domain on a server.
 pub(crate) struct Domain<'a> {
@@ -103,4 +103,15 @@ impl<'a> Domain<'a> {
         })
         .await
     }
+}
+
+/// A condition of a status.
+pub(crate) fn condition<'a>(status: &'a Value, kind: &str) -> &'a Value {
+    let conditions = status["conditions"].as_array().unwrap();
+    conditions.iter().find(|condition| condition["type"] == kind).unwrap_or(&Value::Null)
+}
+
+/// What the condition `Ready` says.
+pub(crate) fn message(status: &Value) -> String {
+    condition(status, "Ready")["message"].as_str().unwrap_or_default().to_owned()
 }

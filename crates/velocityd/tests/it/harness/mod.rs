@@ -10,10 +10,10 @@ mod scratch;
 mod server;
 mod wait;
 
-pub(crate) use actor::{Reply, send};
+pub(crate) use actor::{Reply, escaped, send};
 pub(crate) use cli::{Cli, Ran};
 pub(crate) use database::{count, untampered, untampered_in};
-pub(crate) use domain::{Domain, OPEN};
+pub(crate) use domain::{Domain, OPEN, condition, message};
 pub(crate) use programs::{project, velocityd};
 pub(crate) use scratch::Scratch;
 pub(crate) use server::{Launch, Server};

@@ -83,10 +83,10 @@ impl Server {
 
     pub(crate) async fn start_as(launch: Launch) -> Self {
         let scratch = Scratch::new();
-        if launch.user.is_some() {
+        if let Some(user) = launch.user {
             // An ordinary user makes the data folder in one that is theirs.
             std::fs::create_dir(scratch.path().join("home")).unwrap();
-            let owner = nix::unistd::User::from_name(launch.user.unwrap()).unwrap().unwrap();
+            let owner = nix::unistd::User::from_name(user).unwrap().unwrap();
             nix::unistd::chown(&scratch.path().join("home"), Some(owner.uid), None).unwrap();
         }
         let endpoints = Endpoints {
