@@ -81,20 +81,21 @@ mod tests {
 
     #[test]
     fn the_watcher_signals_the_process_when_its_pipe_closes() {
+        // Not SIGINT: a test run in the background of a shell has that ignored, and `sleep` with it.
         let account = Account::choose(std::path::Path::new("/nonexistent")).unwrap();
         let mut child = account.command("/bin/sleep").arg("600").stdout(Stdio::null()).spawn().unwrap();
-        let mut watcher = Watcher::start(&account, child.id(), Signal::SIGINT).unwrap();
+        let mut watcher = Watcher::start(&account, child.id(), Signal::SIGTERM).unwrap();
 
         drop(watcher.0.stdin.take());
 
-        assert_eq!(child.wait().unwrap().signal(), Some(Signal::SIGINT as i32));
+        assert_eq!(child.wait().unwrap().signal(), Some(Signal::SIGTERM as i32));
     }
 
     #[test]
     fn the_watcher_leaves_the_process_alone_when_the_watch_is_over() {
         let account = Account::choose(std::path::Path::new("/nonexistent")).unwrap();
         let mut child = account.command("/bin/sleep").arg("600").stdout(Stdio::null()).spawn().unwrap();
-        drop(Watcher::start(&account, child.id(), Signal::SIGINT).unwrap());
+        drop(Watcher::start(&account, child.id(), Signal::SIGTERM).unwrap());
 
         assert_eq!(child.try_wait().unwrap(), None);
         child.kill().unwrap();
