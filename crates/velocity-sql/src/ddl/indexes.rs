@@ -84,7 +84,7 @@ pub fn wanted_indexes(schema: &Schema, names: &TableNames) -> Vec<WantedIndex> {
                     kind: IndexKind::Btree,
                     tail: frag!["(", &Ident::from(&field.name), ", \"id\")"].inline(),
                     shown: name.to_owned(),
-                })
+                });
             }
             _ => {}
         }

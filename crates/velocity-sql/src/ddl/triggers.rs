@@ -125,7 +125,7 @@ const INSERT_OPERATION: &str =
     "case when current_setting('velocity.operation', true) = 'IMPORT' then 'IMPORT' else 'CREATE' end";
 
 fn before(schema: &Schema, names: &TableNames) -> String {
-    let immutable: String = schema
+    let immutable: Vec<String> = schema
         .fields()
         .iter()
         .filter(|field| !field.system && (field.immutable || field.name.as_str() == "id"))
@@ -139,6 +139,7 @@ fn before(schema: &Schema, names: &TableNames) -> String {
             )
         })
         .collect();
+    let immutable = immutable.concat();
     format!(
         "
 declare
@@ -213,7 +214,8 @@ fn after(schema: &Schema, names: &TableNames) -> String {
                     constraint = quote_literal(key.name.as_str()),
                 )
             })
-            .collect()
+            .collect::<Vec<_>>()
+            .concat()
     };
     format!(
         "

@@ -59,9 +59,9 @@ pub async fn apply(client: &mut Client, plan: &Plan) -> Result<(), ApplyError> {
     }
     for step in &plan.steps {
         if step.alone {
-            alone(client, step).await?
+            alone(client, step).await?;
         } else {
-            together(client, std::slice::from_ref(step)).await?
+            together(client, std::slice::from_ref(step)).await?;
         }
     }
     Ok(())

@@ -4,6 +4,8 @@ use tokio_postgres::{Client, Error};
 use velocity_schema::Schema;
 use velocity_testkit::{PLATFORM, TestDatabase, provision, schema};
 
+use crate::actor::{self, code};
+
 const ORDER: &str = r#"
 org: acme
 app: supply-chain
@@ -53,23 +55,7 @@ async fn as_actor(
     attributes: &str,
     sql: &str,
 ) -> Result<Vec<tokio_postgres::Row>, Error> {
-    client.batch_execute("begin").await?;
-    let settings = format!(
-        "select set_config('role', 'acme__supply_chain__procurement', true), set_config('velocity.actor', 'ravi', true),
-           set_config('velocity.actor_type', 'user', true), set_config('velocity.roles', '{roles}', true),
-           set_config('velocity.attributes', '{attributes}', true), set_config('velocity.request_id', 'r-1', true)"
-    );
-    client.execute(&settings, &[]).await?;
-    let result = client.query(sql, &[]).await;
-    client.batch_execute(if result.is_ok() { "commit" } else { "rollback" }).await?;
-    result
-}
-
-fn code(result: Result<Vec<tokio_postgres::Row>, Error>) -> String {
-    result
-        .err()
-        .and_then(|error| error.code().map(|code| code.code().to_owned()))
-        .unwrap_or_else(|| "no error".into())
+    actor::run(client, "acme__supply_chain__procurement", roles, attributes, sql).await
 }
 
 async fn insert(client: &Client, id: &str, region: &str) {
@@ -283,7 +269,7 @@ async fn domains_cannot_see_each_other() {
     assert_eq!(code(as_actor(&api, "platform-admin", "{}", &sql).await), "42501");
 }
 
-const SUPPLIER: &str = r#"
+const SUPPLIER: &str = r"
 org: acme
 app: supply-chain
 domain: procurement
@@ -292,9 +278,9 @@ version: v1
 fields:
   - {name: code, type: string, required: true, unique: true}
 access: {roles: {create: [writer], read: [writer], delete: [writer], restore: [writer]}}
-"#;
+";
 
-const LINE: &str = r#"
+const LINE: &str = r"
 org: acme
 app: supply-chain
 domain: procurement
@@ -303,7 +289,7 @@ version: v1
 fields:
   - {name: supplier, type: string, ref: {object: supplier, version: v1, field: code}}
 access: {roles: {create: [writer], read: [writer], update: [writer], delete: [writer], restore: [writer]}}
-"#;
+";
 
 #[tokio::test]
 async fn references_hold_against_soft_deletion_on_both_sides() {

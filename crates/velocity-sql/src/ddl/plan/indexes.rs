@@ -15,7 +15,8 @@ pub(super) fn plan(schema: &Schema, names: &TableNames, live: &Live, plan: &mut 
     for index in &wanted {
         match &live.table {
             None => {
-                plan.steps.push(Step::safe(format!("index {}", index.shown), Lock::None, first(index, names)))
+                let summary = format!("index {}", index.shown);
+                plan.steps.push(Step::safe(summary, Lock::None, first(index, names)));
             }
             Some(table) => {
                 let found = table.indexes.get(index.name.as_str()).copied();
