@@ -22,7 +22,7 @@ build: tools ## build both binaries
 	$(CARGO) build --locked --profile $(PROFILE) -p velocityd -p velocity
 
 test: tools lint-fast ## run every test that needs nothing but this machine
-	$(CARGO) test --locked --workspace --all-features
+	$(CARGO) test --locked --workspace --all-features --no-fail-fast
 
 test-unit: tools ## run the tests that need no servers
 	$(CARGO) test --locked --workspace --lib --bins

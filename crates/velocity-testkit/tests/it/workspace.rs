@@ -8,10 +8,18 @@ use serde_json::Value;
 /// Crate, the crates of ours that it may use, and the outside crates that it must never use.
 const RULES: [(&str, &[&str], &[&str]); 13] = [
     ("velocity-schema", &[], &["tokio", "axum", "kube", "tokio-postgres", "reqwest", "hyper"]),
-    ("velocity-contract", &["velocity-schema"], &["tokio", "axum", "kube", "kube-client", "tokio-postgres", "reqwest"]),
+    (
+        "velocity-contract",
+        &["velocity-schema"],
+        &["tokio", "axum", "kube", "kube-client", "tokio-postgres", "reqwest"],
+    ),
     ("velocity-sql", &["velocity-schema"], &["tokio", "axum", "kube", "tokio-postgres", "reqwest"]),
     ("velocity-store", &["velocity-schema", "velocity-sql"], &["axum", "kube", "reqwest"]),
-    ("velocity-access", &["velocity-schema", "velocity-contract"], &["tokio-postgres", "postgres-protocol", "kube", "axum"]),
+    (
+        "velocity-access",
+        &["velocity-schema", "velocity-contract"],
+        &["tokio-postgres", "postgres-protocol", "kube", "axum"],
+    ),
     (
         "velocity-api",
         &["velocity-schema", "velocity-contract", "velocity-sql", "velocity-store", "velocity-access"],
@@ -26,7 +34,11 @@ const RULES: [(&str, &[&str], &[&str]); 13] = [
     ("velocity-localpg", &[], &["axum", "kube", "tokio-postgres"]),
     ("velocity-testkit", ANY, &[]),
     ("velocityd", ANY, &[]),
-    ("velocity", &["velocity-schema", "velocity-contract", "velocity-access", "velocity-sql"], &["tokio-postgres", "postgres-protocol", "axum"]),
+    (
+        "velocity",
+        &["velocity-schema", "velocity-contract", "velocity-access", "velocity-sql"],
+        &["tokio-postgres", "postgres-protocol", "axum"],
+    ),
     ("velocity-bench", ANY, &[]),
 ];
 
@@ -83,7 +95,11 @@ fn every_dependency_is_in_the_workspaces_table() {
         let Ok(text) = std::fs::read_to_string(&path) else { continue };
         for line in text.lines().filter(|line| !line.trim_start().starts_with('#')) {
             let pinned = line.contains("version = \"") && line.contains("= {");
-            assert!(!pinned, "{}: `{line}` names a version; put it into the workspace's table with a reason", path.display());
+            assert!(
+                !pinned,
+                "{}: `{line}` names a version; put it into the workspace's table with a reason",
+                path.display()
+            );
         }
     }
 }
