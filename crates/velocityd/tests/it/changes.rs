@@ -1,12 +1,14 @@
 //! Schemas that change once they are provisioned.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
 use serde_json::json;
 
-use crate::harness::{Domain, OPEN, Server, condition, count, eventually, message, send};
+use crate::harness::{Domain, OPEN, Server, condition, count, eventually, message, send, untampered};
 
 const BOOK: &str = "
 fields:
-  - {name: title, type: string, required: true, filterable: true}
+  - {name: title, type: string, required: true, filterable: true, sortable: true}
   - {name: pages, type: integer}
   - {name: state, type: enum, enum: [new, used, lost], filterable: true}
 ";
@@ -176,4 +178,93 @@ async fn an_edit_that_makes_no_sense_leaves_the_old_shape_in_service() {
         .await;
     }
     server.cli().run(&["delete", "sd", "book", "-n", &namespace]).await.ok();
+}
+
+#[tokio::test]
+async fn a_schema_that_changes_under_load_answers_every_request() {
+    let server = Server::shared().await;
+    let domain = Domain::new(server);
+    domain.apply("book", &book()).await;
+    let route = domain.route("book");
+    let (done, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let clients = futures::future::join_all((0..4).map(|client| {
+        let (route, done, answered) = (&route, &done, &answered);
+        let writer = server.actor(&format!("writer-{client}"), &["writer"]);
+        async move {
+            while !done.load(Ordering::Relaxed) {
+                let created =
+                    writer.post(route, &json!({"title": "t", "state": "new"})).await.expect(201).data();
+                let path = format!("{route}/{}", created["id"].as_str().unwrap());
+                writer.patch(&path, &json!({"pages": 1})).await.expect(200);
+                writer.get(&path).await.expect(200);
+                writer.get(&format!("{route}?filter[title]=t&limit=20&sort=-title,id")).await.expect(200);
+                writer.get(&format!("{path}/history")).await.expect(200);
+                answered.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }));
+    let changes = async {
+        let mut fields = String::new();
+        for round in 0..6 {
+            let before = answered.load(Ordering::Relaxed);
+            fields = format!("{fields}  - {{name: more{round}, type: string, filterable: true}}\n");
+            let indexes = format!("indexes:\n  - {{fields: [more{round}, -created_at]}}\n");
+            domain.apply("book", &format!("{BOOK}{fields}{indexes}{OPEN}")).await;
+            eventually("more answers", async || {
+                (answered.load(Ordering::Relaxed) > before + 4).then_some(())
+            })
+            .await;
+        }
+        done.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(clients, changes);
+    let writer = server.actor("ravi", &["writer"]);
+    let last =
+        writer.post(&route, &json!({"title": "u", "more0": "a", "more5": "b"})).await.expect(201).data();
+    let found = writer.get(&format!("{route}?filter[more5]=b")).await.expect(200).data();
+    assert_eq!(found, json!([last]));
+    let (records, events) = untampered(&server.sql().await, &domain.table("book")).await;
+    assert_eq!(events, 2 * (records - 1) + 1);
+}
+
+#[tokio::test]
+async fn an_index_whose_building_was_cut_off_is_built_after_all() {
+    let mut server = Server::start().await;
+    let (route, table, namespace) = {
+        let domain = Domain::new(&server);
+        domain.apply("book", &book()).await;
+        let writer = server.actor("ravi", &["writer"]);
+        writer.post(&domain.route("book"), &json!({"title": "t"})).await.expect(201);
+        // Somebody reads for a long time, and the index waits for that.
+        let reader = server.sql().await;
+        let look = format!("begin isolation level repeatable read; select * from {}", domain.table("book"));
+        reader.batch_execute(&look).await.unwrap();
+        let index = "indexes:\n  - {fields: [pages, state]}\n";
+        domain.put("book", &format!("{BOOK}{index}{OPEN}")).await.expect(200);
+        let sql = server.sql().await;
+        eventually("an unfinished index", async || {
+            (count(&sql, "select count(*) from pg_index where not indisvalid").await > 0).then_some(())
+        })
+        .await;
+        // What is there goes on meanwhile.
+        writer.post(&domain.route("book"), &json!({"title": "u"})).await.expect(201);
+        (domain.route("book"), domain.table("book"), domain.namespace())
+    };
+
+    server.kill().await;
+    server.start_again().await;
+
+    eventually("the schema to be ready", async || {
+        let found = server.schema_object(&namespace, "book").await;
+        let seen = found["status"]["observedGeneration"] == found["metadata"]["generation"];
+        (seen && found["status"]["phase"] == "Ready").then_some(())
+    })
+    .await;
+    let sql = server.sql().await;
+    assert_eq!(count(&sql, "select count(*) from pg_index where not indisvalid").await, 0);
+    let made = format!(
+        "select count(*) from pg_indexes where schemaname || '.' || tablename = '{table}' and indexdef like '%(pages, state%'"
+    );
+    assert_eq!(count(&sql, &made).await, 1);
+    assert_eq!(server.actor("ravi", &["writer"]).walk(&route).await.len(), 2);
 }

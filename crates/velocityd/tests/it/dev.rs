@@ -222,6 +222,23 @@ async fn a_private_postgres_that_is_killed_comes_back() {
 }
 
 #[tokio::test]
+async fn the_data_folder_may_have_any_name() {
+    for name in ["with space & 'quotes' \"", "ünï 漢字 % ? #", &"long/".repeat(40)] {
+        let launch = Launch { data: Some(name.to_owned()), ..Launch::default() };
+        let mut server = Server::start_as(launch).await;
+        let domain = Domain::new(&server);
+        domain.apply("note", &note()).await;
+        let schema = domain.schema("note");
+        server.cli().run(&["record", "create", &schema, "--set", "text=x"]).await.ok();
+        assert_eq!(
+            count(&server.sql().await, &format!("select count(*) from {}", domain.table("note"))).await,
+            1
+        );
+        assert!(server.stop(Signal::SIGTERM).await.success());
+    }
+}
+
+#[tokio::test]
 async fn watches_and_idle_connections_hold_up_no_stop() {
     let mut server = Server::start().await;
     let admin = server.admin();

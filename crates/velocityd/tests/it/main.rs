@@ -14,4 +14,5 @@ mod names;
 mod nycflights;
 mod operator;
 mod records;
+mod strategies;
 mod traps;

@@ -44,7 +44,11 @@ impl Server {
 }
 
 fn collection(object: &Value) -> String {
-    let plural = format!("{}s", object["kind"].as_str().unwrap().to_lowercase());
+    let kind = object["kind"].as_str().unwrap().to_lowercase();
+    let plural = match kind.strip_suffix('y') {
+        Some(stem) => format!("{stem}ies"),
+        None => format!("{kind}s"),
+    };
     match (object["apiVersion"].as_str().unwrap(), object["metadata"]["namespace"].as_str()) {
         ("v1", None) => format!("/api/v1/{plural}"),
         (group, Some(namespace)) => format!("/apis/{group}/namespaces/{namespace}/{plural}"),

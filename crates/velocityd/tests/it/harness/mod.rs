@@ -10,7 +10,7 @@ mod scratch;
 mod server;
 mod wait;
 
-pub(crate) use actor::{Reply, escaped, send};
+pub(crate) use actor::{Actor, Reply, escaped, send};
 pub(crate) use cli::{Cli, Ran};
 pub(crate) use database::{count, untampered, untampered_in};
 pub(crate) use domain::{Domain, OPEN, condition, message};

@@ -33,6 +33,8 @@ pub(crate) struct Launch {
     pub(crate) user: Option<&'static str>,
     /// Where the API listens; a free port when not given.
     pub(crate) listen: Option<String>,
+    /// The data folder's name.
+    pub(crate) data: Option<String>,
     /// A Postgres to use in place of a private one.
     pub(crate) database_url: Option<String>,
 }
@@ -190,8 +192,8 @@ impl Server {
 
     /// The data folder.
     pub(crate) fn data(&self) -> PathBuf {
-        let within = if self.launch.user.is_some() { "home/data" } else { "data" };
-        self.scratch.path().join(within)
+        let within = if self.launch.user.is_some() { "home" } else { "" };
+        self.scratch.path().join(within).join(self.launch.data.as_deref().unwrap_or("data"))
     }
 
     /// A folder for a test's own files.
