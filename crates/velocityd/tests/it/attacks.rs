@@ -321,6 +321,126 @@ async fn a_token_that_is_not_ours_opens_nothing() {
 }
 
 #[tokio::test]
+async fn odd_claims_open_nothing_and_break_nothing() {
+    let server = Server::shared().await;
+    let domain = Domain::new(server);
+    let spec = "
+fields:
+  - {name: code, type: string, filterable: true}
+  - {name: region, type: string}
+access:
+  roles:
+    create: [writer]
+    read: [writer, local]
+  rowFilter:
+    - {role: local, condition: \"record.region == actor.attributes.region\"}
+";
+    domain.apply("thing", spec).await;
+    let route = domain.route("thing");
+    let writer = server.actor("ravi", &["writer"]);
+    writer.post(&route, &json!({"code": "A", "region": "west"})).await.expect(201);
+    let pem = std::fs::read(server.data().join("dev-key.pem")).unwrap();
+    let kid = server.key().kid().to_owned();
+    let now = jiff::Timestamp::now().as_second();
+    let with = |changes: Value| {
+        let mut claims = json!({
+            "iss": "velocity-dev", "aud": "velocity", "sub": "odd", "roles": ["local"],
+            "attributes": {"region": "north"}, "jti": "x", "iat": now, "exp": now + 3600,
+        });
+        claims.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        let mut header = Header::new(Algorithm::EdDSA);
+        header.kid = Some(kid.clone());
+        server.bearer(Some(encode(&header, &claims, &EncodingKey::from_ed_pem(&pem).unwrap()).unwrap()))
+    };
+    // The control: such a token works, and sees the rows of its region.
+    assert_eq!(with(json!({"attributes": {"region": "west"}})).walk(&route).await.len(), 1);
+    for changes in [
+        json!({"sub": "a\u{0}b"}),
+        json!({"sub": "x".repeat(9000)}),
+        json!({"sub": ["a", "b"]}),
+        json!({"sub": {"a": 1}}),
+        json!({"sub": 7}),
+        json!({"sub": "o'brien', true); --"}),
+        json!({"roles": "platform-admin,writer"}),
+        json!({"roles": ["local,writer"]}),
+        json!({"roles": ["local,platform-admin"]}),
+        json!({"roles": ["local", " writer"]}),
+        json!({"roles": ["WRITER", "writer\u{0}", "*", ""]}),
+        json!({"roles": [7, null, ["writer"], {"writer": true}]}),
+        json!({"roles": {"writer": true}}),
+        json!({"roles": null}),
+        json!({"roles": vec!["local"; 2000]}),
+        json!({"attributes": {"region": "west\u{0}"}}),
+        json!({"attributes": {"region": "west' or '1'='1"}}),
+        json!({"attributes": {"region": ["west"]}}),
+        json!({"attributes": {"region": {"west": "west"}}}),
+        json!({"attributes": {"region": true}}),
+        json!({"attributes": {"region": 1}}),
+        json!({"attributes": {"region": null}}),
+        json!({"attributes": {"\u{0}": "west"}}),
+        json!({"attributes": ["west"]}),
+        json!({"attributes": "west"}),
+        json!({"attributes": null}),
+        json!({"attributes": {"region": "x".repeat(9000)}}),
+    ] {
+        let caller = with(changes.clone());
+        let shown: String = changes.to_string().chars().take(90).collect();
+        let read = caller.get(&route).await;
+        assert!(matches!(read.status, 200 | 401 | 403), "{shown}: {read:#?}");
+        assert!(!read.text.contains("\"code\":\"A\""), "{shown} sees a row: {read:#?}");
+        let written = caller.post(&route, &json!({"code": "B"})).await;
+        assert!(matches!(written.status, 401 | 403), "{shown} writes: {written:#?}");
+    }
+    assert_eq!(writer.walk(&route).await.len(), 1);
+    is_well(server, &route).await;
+}
+
+#[tokio::test]
+async fn odd_headers_are_the_callers_fault_or_nobodys() {
+    let (server, route) = things().await;
+    let writer = server.actor("ravi", &["writer"]);
+    let long = "k".repeat(20_000);
+    for (name, value) in [
+        ("idempotency-key", ""),
+        ("idempotency-key", "k\u{e9}"),
+        ("idempotency-key", "'; drop table x; --"),
+        ("idempotency-key", &long),
+        ("x-request-id", ""),
+        ("x-request-id", "\"quoted\" <b>"),
+        ("x-request-id", &long),
+        ("x-reason", "\u{6f22}\u{5b57}"),
+        ("x-reason", &long),
+        ("traceparent", "nonsense"),
+        ("traceparent", "00-00000000000000000000000000000000-0000000000000000-00"),
+        ("if-match", "nonsense"),
+        ("if-none-match", "\"\"\"\""),
+        ("accept", "nonsense"),
+        ("accept", "application/json; numbers=perhaps"),
+        ("accept-encoding", "nonsense;q=9"),
+        ("content-type", "text/plain"),
+        ("content-type", "application/json; charset=utf-16"),
+        ("content-encoding", "gzip"),
+        ("expect", "100-continue"),
+        ("range", "bytes=0-1"),
+        ("x-http-method-override", "DELETE"),
+        ("x-idempotency-key", "misspelt"),
+    ] {
+        let shown: String = value.chars().take(40).collect();
+        let request = writer.request(Method::POST, &route).body(r#"{"code":"A"}"#);
+        let request =
+            if name == "content-type" { request } else { request.header("content-type", "application/json") };
+        let reply = send(request.header(name, value.as_bytes())).await;
+        assert!(matches!(reply.status, 201 | 400..=499), "{name}: {shown}: {reply:#?}");
+        let read = send(writer.request(Method::GET, &route).header(name, value.as_bytes())).await;
+        assert!(matches!(read.status, 200 | 304 | 400..=499), "{name}: {shown}: {read:#?}");
+        for echoed in read.header("x-request-id").into_iter().chain(reply.header("x-request-id")) {
+            assert!(echoed.len() <= 256, "{name}: {shown}: {read:#?}");
+        }
+    }
+    is_well(server, &route).await;
+}
+
+#[tokio::test]
 async fn the_kubernetes_api_lets_nobody_in_without_its_token() {
     let server = Server::shared().await;
     let url = format!("{}/apis/velocity.sh/v1/schemadefinitions", server.endpoints().kubernetes);

@@ -241,3 +241,42 @@ async fn an_operator_killed_in_the_middle_of_many_schemas_converges() {
     let invalid = "select count(*) from pg_index where not indisvalid";
     assert_eq!(count(&sql, invalid).await, 0, "an index that was being built is built");
 }
+
+#[tokio::test]
+async fn a_database_that_dies_while_schemas_are_made_holds_them_up_and_no_more() {
+    let server = Server::start().await;
+    let domain = Domain::new(&server);
+    let objects: Vec<String> = (0..20).map(|n| format!("thing-{n}")).collect();
+    let spec = THING.replace("owner, type", "owner, required: true, default: nobody, type");
+    for object in &objects {
+        assert!(matches!(domain.put(object, &spec).await.status, 200 | 201));
+    }
+    let schema = domain.table("thing").split('.').next().unwrap().to_owned();
+    let made =
+        format!("select count(*) from pg_tables where schemaname = '{schema}' and tablename like '%\\_v1'");
+    for wanted in [1, 7, 14] {
+        eventually("some tables", async || {
+            // The database may be away just now.
+            let (client, connection) =
+                tokio_postgres::connect(&server.endpoints().postgres, tokio_postgres::NoTls).await.ok()?;
+            tokio::spawn(connection);
+            let found: i64 = client.query_one(&made, &[]).await.ok()?.get(0);
+            (found >= wanted).then_some(())
+        })
+        .await;
+        kill(server.postgres_pid(), Signal::SIGKILL).unwrap();
+    }
+    let writer = server.actor("ravi", &["writer"]);
+    eventually("the database to be back", async || (writer.get("/readyz").await.status == 200).then_some(()))
+        .await;
+    for object in &objects {
+        domain.served(object).await;
+        eventually(&format!("a first {object}"), async || {
+            let reply = writer.post(&domain.route(object), &json!({"code": "A"})).await;
+            assert!(matches!(reply.status, 201 | 503), "{reply:#?}");
+            (reply.status == 201).then_some(())
+        })
+        .await;
+        assert_eq!(untampered(&server.sql().await, &domain.table(object)).await, (1, 1));
+    }
+}
