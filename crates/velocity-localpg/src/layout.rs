@@ -19,6 +19,7 @@ use std::os::unix::fs::{
     DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, symlink,
 };
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
 use nix::unistd::{Gid, Uid, fchown, mkdtemp};
@@ -160,6 +161,9 @@ fn close_to_others(root: &Path, account: &Account) -> Result<(), Error> {
     dir.set_permissions(Permissions::from_mode(mode)).map_err(Error::io("set the mode of", root))
 }
 
+/// Much longer than any fork takes to become a program of its own.
+const LOCK_LINGERS: Duration = Duration::from_millis(500);
+
 fn lock(root: &Path) -> Result<File, Error> {
     let path = root.join("lock");
     let file = OpenOptions::new()
@@ -170,10 +174,17 @@ fn lock(root: &Path) -> Result<File, Error> {
         .custom_flags(OFlag::O_NOFOLLOW.bits())
         .open(&path)
         .map_err(Error::io("open", &path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::InUse { data_dir: root.to_owned() }),
-        Err(TryLockError::Error(error)) => Err(Error::io("lock", &path)(error)),
+    let begin = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            // A process that was forked while the lock was held shares it until it runs its own program.
+            Err(TryLockError::WouldBlock) if begin.elapsed() < LOCK_LINGERS => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            Err(TryLockError::WouldBlock) => return Err(Error::InUse { data_dir: root.to_owned() }),
+            Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path)(error)),
+        }
     }
 }
 

@@ -145,7 +145,7 @@ fn report(progress: Progress) {
         Progress::Downloading { received: 0, .. } => eprintln!("fetching Postgres"),
         Progress::Unpacking => eprintln!("\runpacking Postgres          "),
         Progress::Initialising => eprintln!("making a Postgres cluster"),
-        Progress::StoppingLeftover => eprintln!("stopping the Postgres that a killed velocityd left"),
+        Progress::StoppingLeftover => eprintln!("stopping what was left of a Postgres that was killed"),
         _ => {}
     }
 }

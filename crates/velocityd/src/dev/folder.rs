@@ -4,8 +4,12 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+
+/// A process that was forked while the lock was held shares it until it runs its own program; much longer than that.
+const LOCK_LINGERS: Duration = Duration::from_millis(300);
 
 /// A claimed data folder. The claim ends with the process, however it ends.
 pub(crate) struct Folder {
@@ -33,14 +37,20 @@ impl Folder {
             .mode(0o600)
             .open(&lock_path)
             .with_context(|| format!("{} cannot be opened", lock_path.display()))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { path, _lock: lock }),
-            Err(TryLockError::WouldBlock) => bail!(
-                "another velocityd runs on {}; stop it first, or give this one a folder of its own with --data-dir",
-                path.display()
-            ),
-            Err(TryLockError::Error(error)) => {
-                Err(error).with_context(|| format!("{} cannot be locked", lock_path.display()))
+        let begin = Instant::now();
+        loop {
+            match lock.try_lock() {
+                Ok(()) => return Ok(Self { path, _lock: lock }),
+                Err(TryLockError::WouldBlock) if begin.elapsed() < LOCK_LINGERS => {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                Err(TryLockError::WouldBlock) => bail!(
+                    "another velocityd runs on {}; stop it first, or give this one a folder of its own with --data-dir",
+                    path.display()
+                ),
+                Err(TryLockError::Error(error)) => {
+                    return Err(error).with_context(|| format!("{} cannot be locked", lock_path.display()));
+                }
             }
         }
     }
