@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Domain, OPEN, Server, count, send};
+use crate::harness::{Domain, OPEN, Server, count, send, tampering, untampered};
 
 const ORDER: &str = r#"
 fields:
@@ -227,4 +227,38 @@ async fn what_describes_a_schema_fits_what_it_serves() {
     assert!(listed.to_string().contains(&domain.schema("order")), "{listed}");
     let stranger = server.actor("sam", &["nobody"]);
     assert!(!stranger.get("/api").await.expect(200).text.contains(&domain.schema("order")));
+}
+
+/// The check that other tests rely on is itself checked.
+#[tokio::test]
+async fn what_is_done_behind_the_triggers_back_is_noticed() {
+    let (server, domain, route) = orders().await;
+    let table = domain.table("order");
+    let writer = server.actor("ravi", &["writer"]);
+    for n in 0..3 {
+        writer.post(&route, &json!({"id": format!("O-{n}"), "customer": "ada"})).await.expect(201);
+        writer.patch(&format!("{route}/O-{n}"), &json!({"customer": "eve"})).await.expect(200);
+    }
+    let sql = server.sql().await;
+    assert_eq!(untampered(&sql, &table).await, (3, 6));
+    for tamper in [
+        format!("update {table}_history set actor = 'nobody' where record_id = 'O-1' and version = 1"),
+        format!("update {table}_history set state = '{{}}' where record_id = 'O-1' and version = 2"),
+        format!("delete from {table}_history where record_id = 'O-1' and version = 1"),
+        format!("delete from {table}_history where record_id = 'O-1' and version = 2"),
+        format!("delete from {table} where id = 'O-1'"),
+        format!("update {table} set version = 3 where id = 'O-1'"),
+        format!(
+            r#"insert into {table} select (jsonb_populate_record(known, '{{"id": "O-9"}}')).* from {table} known
+               where id = 'O-1'"#
+        ),
+    ] {
+        let client = server.sql().await;
+        client.batch_execute("set session_replication_role = replica; begin").await.unwrap();
+        client.batch_execute(&tamper).await.unwrap();
+        let (found, ..) = tampering(&client, &table, &format!("{table}_history")).await;
+        assert_ne!(found, (0, 0), "{tamper}");
+        client.batch_execute("rollback").await.unwrap();
+    }
+    assert_eq!(untampered(&sql, &table).await, (3, 6));
 }
