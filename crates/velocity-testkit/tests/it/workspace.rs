@@ -51,14 +51,14 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
         .args(["metadata", "--no-deps", "--format-version", "1", "--offline"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
-        .expect("cargo runs");
-    let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo's answer is JSON");
+        .unwrap();
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let packages = metadata["packages"].as_array().expect("there are packages");
+    let packages = metadata["packages"].as_array().unwrap();
     packages
         .iter()
         .map(|package| {
-            let all = package["dependencies"].as_array().expect("there are dependencies");
+            let all = package["dependencies"].as_array().unwrap();
             let normal = all.iter().filter(|dependency| dependency["kind"].is_null());
             (text(&package["name"]), normal.map(|dependency| text(&dependency["name"])).collect())
         })
@@ -90,8 +90,8 @@ fn crates_use_each_other_in_one_direction_only() {
 #[test]
 fn every_dependency_is_in_the_workspaces_table() {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../crates");
-    for entry in std::fs::read_dir(root).expect("there are crates") {
-        let path = entry.expect("a folder").path().join("Cargo.toml");
+    for entry in std::fs::read_dir(root).unwrap() {
+        let path = entry.unwrap().path().join("Cargo.toml");
         let Ok(text) = std::fs::read_to_string(&path) else { continue };
         for line in text.lines().filter(|line| !line.trim_start().starts_with('#')) {
             let pinned = line.contains("version = \"") && line.contains("= {");
