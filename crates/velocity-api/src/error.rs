@@ -73,6 +73,9 @@ pub(crate) enum ApiError {
     /// The operation needs a reason.
     #[error("`{operation}` needs a reason: send the header X-Reason{}", in_form(.pattern.as_deref()))]
     ReasonRequired { operation: Operation, pattern: Option<String> },
+    /// A reason is not in the form that the schema asks for, whether or not one was needed.
+    #[error("the reason of `{operation}` must match {pattern}: say more in the header X-Reason")]
+    ReasonForm { operation: Operation, pattern: String },
     /// The actor's rate is used up.
     #[error("the rate is used up: wait {} s", whole_seconds(.0.retry_after))]
     RateLimited(Exceeded),
@@ -129,7 +132,7 @@ impl ApiError {
             Self::Invalid(_) => Code::ValidationError,
             Self::BodyTooLarge { .. } => Code::PayloadTooLarge,
             Self::UnsupportedMediaType { .. } => Code::UnsupportedMediaType,
-            Self::ReasonRequired { .. } => Code::AuditReasonRequired,
+            Self::ReasonRequired { .. } | Self::ReasonForm { .. } => Code::AuditReasonRequired,
             Self::RateLimited(_) => Code::RateLimited,
             Self::DeadlineExceeded { .. } => Code::QueryTimeout,
             Self::NotAcceptable { .. } => Code::NotAcceptable,

@@ -29,20 +29,18 @@ pub(crate) fn of_request(
     };
     let given = given.filter(|reason| !reason.is_empty());
     let audit = schema.audit();
-    let pattern = audit.reason_pattern.as_ref();
-    let fits = given.is_none_or(|reason| pattern.is_none_or(|pattern| pattern.0.is_match(reason)));
+    let pattern = audit.reason_pattern.as_ref().map(|pattern| &pattern.0);
     let demanded = operations.iter().find(|operation| audit.require_reason.contains(operation));
-    match (given, demanded.or(operations.first())) {
-        (None, Some(operation)) if demanded.is_some() => {
-            Err(required(*operation, pattern.map(|p| p.0.as_str())))
+    match (given, demanded, demanded.or(operations.first()), pattern) {
+        (None, Some(operation), ..) => Err(ApiError::ReasonRequired {
+            operation: *operation,
+            pattern: pattern.map(|pattern| pattern.as_str().to_owned()),
+        }),
+        (Some(reason), _, Some(operation), Some(pattern)) if !pattern.is_match(reason) => {
+            Err(ApiError::ReasonForm { operation: *operation, pattern: pattern.as_str().to_owned() })
         }
-        (Some(_), Some(operation)) if !fits => Err(required(*operation, pattern.map(|p| p.0.as_str()))),
-        (given, _) => Ok(given.map(str::to_owned)),
+        (given, ..) => Ok(given.map(str::to_owned)),
     }
-}
-
-fn required(operation: Operation, pattern: Option<&str>) -> ApiError {
-    ApiError::ReasonRequired { operation, pattern: pattern.map(str::to_owned) }
 }
 
 /// Takes the member `reason` out of the body of a record, where the schema has no field of that name and demands a
@@ -151,7 +149,11 @@ mod tests {
     fn every_reason_that_is_given_fits_the_pattern() {
         let schema = demanding();
         for operation in [Operation::Delete, Operation::Update] {
-            assert!(of_request(&schema, &[operation], &header("short"), None).is_err());
+            let refused = of_request(&schema, &[operation], &header("short"), None).unwrap_err();
+            assert_eq!(
+                refused.to_string(),
+                format!("the reason of `{operation}` must match .{{10,}}: say more in the header X-Reason")
+            );
             let given = of_request(&schema, &[operation], &header("a duplicate order"), None).unwrap();
             assert_eq!(given.as_deref(), Some("a duplicate order"));
         }
