@@ -1,7 +1,6 @@
 //! AuthStrategies: says in their status whether they can be used, and why not.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::StreamExt;
 use kube::api::{DynamicObject, Patch, PatchParams};
@@ -15,6 +14,7 @@ use velocity_contract::status::{AuthStrategyStatus, Condition, ConditionStatus, 
 
 use crate::context::{Context, MANAGER};
 use crate::controller::strategy_resource;
+use crate::retries::LONGEST;
 
 /// Runs until `shutdown`.
 pub(crate) async fn run(client: Client, context: Arc<Context>, shutdown: CancellationToken) {
@@ -24,9 +24,9 @@ pub(crate) async fn run(client: Client, context: Arc<Context>, shutdown: Cancell
         .graceful_shutdown_on(shutdown.cancelled_owned())
         .run(
             reconcile,
-            |_, error, _| {
+            |object, error, context: Arc<Context>| {
                 tracing::warn!(error = %error, "an AuthStrategy's status could not be written; trying again");
-                Action::requeue(Duration::from_secs(2))
+                Action::requeue(context.retries.next(&object, LONGEST))
             },
             context,
         )
@@ -64,6 +64,7 @@ async fn reconcile(object: Arc<DynamicObject>, context: Arc<Context>) -> Result<
         let name = object.metadata.name.as_deref().unwrap_or_default();
         api.patch_status(name, &params, &Patch::Merge(&json!({ "status": after }))).await?;
     }
+    context.retries.forget(&object);
     Ok(Action::await_change())
 }
 

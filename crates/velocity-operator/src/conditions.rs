@@ -26,6 +26,10 @@ pub(crate) mod reason {
     pub(crate) const NOTHING_PENDING: &str = "NothingPending";
     /// Postgres refused a statement.
     pub(crate) const STATEMENT_FAILED: &str = "StatementFailed";
+    /// Traffic holds a lock that a statement needs; it is tried again.
+    pub(crate) const WAITING_FOR_LOCK: &str = "WaitingForLock";
+    /// The object is deleted; its claim is being released.
+    pub(crate) const RELEASING: &str = "Releasing";
     /// The database cannot be reached; it is tried again.
     pub(crate) const DATABASE_UNAVAILABLE: &str = "DatabaseUnavailable";
 }
@@ -88,23 +92,28 @@ pub(crate) fn status(basis: &Basis<'_>, outcome: &Outcome) -> SchemaDefinitionSt
             set(condition::READY, false, reason::ALREADY_CLAIMED, why);
             status.phase = Some(Phase::Failed);
         }
-        Outcome::Failed { reason: why, .. } => {
+        Outcome::Failed { schema, reason: why } => {
             set(condition::READY, false, reason::STATEMENT_FAILED, why);
             status.phase = Some(Phase::Failed);
+            place(&mut status, schema);
         }
     }
     status
 }
 
-/// The status while the database cannot be reached: what is known stays, and the condition says so.
-pub(crate) fn unavailable(basis: &Basis<'_>, why: &str) -> SchemaDefinitionStatus {
+/// The status while nothing can be done: what is known stays, and the condition says why.
+pub(crate) fn held_up(basis: &Basis<'_>, reason: &str, why: &str) -> SchemaDefinitionStatus {
     let mut status = basis.previous.clone();
     let message = format!("{why}; trying again");
-    set_condition(
-        &mut status.conditions,
-        condition_of(basis, condition::READY, false, reason::DATABASE_UNAVAILABLE, &message),
-    );
+    set_condition(&mut status.conditions, condition_of(basis, condition::READY, false, reason, &message));
     status.phase = Some(status.phase.filter(|phase| *phase != Phase::Ready).unwrap_or(Phase::Provisioning));
+    status
+}
+
+/// The status of an object that is deleted and whose claim cannot be released yet.
+pub(crate) fn terminating(basis: &Basis<'_>, why: &str) -> SchemaDefinitionStatus {
+    let mut status = held_up(basis, reason::RELEASING, why);
+    status.phase = Some(Phase::Terminating);
     status
 }
 
@@ -175,3 +184,6 @@ fn pending(step: &Step) -> PendingOperation {
         reason: step.reason.clone().unwrap_or_default(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -53,7 +53,7 @@ async fn schemas(client: Client, context: Arc<Context>, shutdown: CancellationTo
         .graceful_shutdown_on(shutdown.cancelled_owned())
         .run(
             move |object, context| reconcile::reconcile(object, context, resource.clone()),
-            |object, error, _| reconcile::on_error(&object, error),
+            |object, error, context| reconcile::on_error(&object, error, &context),
             context,
         )
         .for_each(|result| async move {

@@ -47,7 +47,35 @@ pub(crate) async fn tell(
         }
     };
     if let Some((kind, reason, text)) = note {
+        log(object, outcome, reason, &text);
         publish(context, resource, object, kind, reason, &text).await;
+    }
+}
+
+/// The same in the log. A statement that Postgres refuses for good is for a human to look at; a spec that is refused is its
+/// author's.
+fn log(object: &DynamicObject, outcome: &Outcome, reason: &str, text: &str) {
+    let name = object.metadata.name.as_deref().unwrap_or_default();
+    let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+    match outcome {
+        Outcome::Failed { .. } => {
+            tracing::error!(
+                schema.name = name,
+                schema.namespace = namespace,
+                reason,
+                error = text,
+                "a SchemaDefinition could not be provisioned"
+            );
+        }
+        _ => {
+            tracing::info!(
+                schema.name = name,
+                schema.namespace = namespace,
+                reason,
+                detail = text,
+                "a SchemaDefinition was looked at"
+            );
+        }
     }
 }
 
@@ -73,7 +101,7 @@ pub(crate) async fn publish(
         action: "Reconcile".to_owned(),
         secondary: None,
     };
-    if let Err(error) = context.recorder.publish(&event, &object.object_ref(resource)).await {
+    if let Err(error) = context.recorder().publish(&event, &object.object_ref(resource)).await {
         tracing::warn!(error = %error, event.reason = reason, "an Event could not be published");
     }
 }

@@ -13,6 +13,7 @@ mod observe;
 mod outcome;
 mod publish;
 mod reconcile;
+mod retries;
 mod sweep;
 mod validate;
 

@@ -33,7 +33,10 @@ pub(crate) async fn status(
             status[key] = if key == "pendingOperations" { json!([]) } else { json!(null) };
         }
     }
-    let patch = json!({ "status": status });
+    // With the version that the status was computed from: on an object that has changed since, it would undo what others
+    // said, and the reconcile is run again.
+    let version = object.metadata.resource_version.as_deref();
+    let patch = json!({ "metadata": { "resourceVersion": version }, "status": status });
     api.patch_status(
         name,
         &PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() },

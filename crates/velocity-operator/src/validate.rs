@@ -6,8 +6,7 @@ use velocity_schema::{Schema, Violations};
 
 /// The schema that the object describes, with its spec; or everything that is wrong with it.
 pub(crate) fn schema(object: &DynamicObject) -> Result<(SchemaDefinitionSpec, Schema), Violations> {
-    let spec = SchemaDefinitionSpec::from_json(object.data.get("spec").unwrap_or(&serde_json::Value::Null))?;
-    let schema = Schema::parse(&spec)?;
+    let (spec, schema) = Schema::from_json(object.data.get("spec").unwrap_or(&serde_json::Value::Null))?;
     let wanted = schema.path().namespace();
     let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
     if namespace != wanted {

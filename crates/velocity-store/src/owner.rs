@@ -9,6 +9,12 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 /// How long a reconcile waits for a connection before it is tried again later.
 const WAIT: Duration = Duration::from_secs(10);
 
+/// A peer that is gone without a word is noticed within about a minute, also in the middle of a statement: after half of it
+/// without traffic it is asked, every ten seconds.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_RETRIES: u32 = 3;
+
 /// A few connections as the owner.
 #[derive(Clone)]
 pub struct OwnerPool(Pool);
@@ -31,7 +37,11 @@ impl OwnerPool {
     /// A pool of at most `size` connections; none is made before it is needed. TLS as the URL's `sslmode` says,
     /// verified against the system's certificates.
     pub fn new(url: &str, size: usize) -> Result<Self, OwnerError> {
-        let config: tokio_postgres::Config = url.parse().map_err(OwnerError::Url)?;
+        let mut config: tokio_postgres::Config = url.parse().map_err(OwnerError::Url)?;
+        config.keepalives_idle(KEEPALIVE_IDLE);
+        config.keepalives_interval(KEEPALIVE_INTERVAL);
+        config.keepalives_retries(KEEPALIVE_RETRIES);
+        config.tcp_user_timeout(KEEPALIVE_IDLE + KEEPALIVE_INTERVAL * KEEPALIVE_RETRIES);
         let manager = Manager::from_config(
             config,
             MakeRustlsConnect::new(tls_config()?),

@@ -28,7 +28,18 @@ pub enum ClaimOutcome {
 
 /// Claims a path for a resource; the first claim wins, whoever asks at the same time.
 pub async fn claim(client: &mut Client, claim: &Claim) -> Result<ClaimOutcome, Error> {
+    // A claim that is held stays held: every reconcile but the first needs no lock.
+    let held = client
+        .query_opt(
+            "select from platform.claims where path = $1 and namespace = $2 and name = $3",
+            &[&claim.path, &claim.namespace, &claim.name],
+        )
+        .await?;
+    if held.is_some() {
+        return Ok(ClaimOutcome::Held);
+    }
     let transaction = client.transaction().await?;
+    transaction.batch_execute("set local lock_timeout = '5s'").await?;
     // Claims are rare and short: one at a time, so that two new domains cannot both take a namespace.
     transaction.execute("lock table platform.claims in share row exclusive mode", &[]).await?;
     let other = transaction

@@ -1,0 +1,12 @@
+//! The operator between the built-in Kubernetes API and a real Postgres, all in this process.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod claims;
+mod crowds;
+mod deletion;
+mod outages;
+mod phases;
+mod references;
+mod resync;
+mod world;
