@@ -134,7 +134,7 @@ fn packed(path: &Path, text: &str) {
 }
 
 /// So many rows of the real flights: enough to be interrupted in.
-const FLIGHTS: i64 = 24_000;
+const FLIGHTS: i64 = 16_000;
 const TABLE: &str = "nyc__air__traffic.flights_v1";
 
 /// The first flights of the file, packed, in the server's folder; or rows like them where the file is missing.
@@ -187,7 +187,7 @@ async fn an_import_that_is_interrupted_goes_on_when_it_is_run_again() {
     let server = nycflights::air_traffic().await;
     let path = some_flights(&server);
     let cli = server.cli();
-    for (signal, rows) in [(Signal::SIGINT, 1), (Signal::SIGKILL, 9000)] {
+    for (signal, rows) in [(Signal::SIGINT, 1), (Signal::SIGKILL, 6000)] {
         let child = begin(&cli, &path);
         reaches(&server, rows).await;
         kill(Pid::from_raw(child.id().unwrap().cast_signed()), signal).unwrap();
@@ -216,7 +216,7 @@ async fn an_import_outlives_a_crash_of_the_server() {
     let path = some_flights(&server);
     let cli = server.cli();
     let child = begin(&cli, &path);
-    for rows in [1, 8000] {
+    for rows in [1, 5000] {
         reaches(&server, rows).await;
         server.kill().await;
         server.start_again().await;
@@ -234,12 +234,12 @@ async fn an_import_whose_server_and_command_both_die_goes_on_when_it_is_run_agai
     let mut server = nycflights::air_traffic().await;
     let path = some_flights(&server);
     let mut child = begin(&server.cli(), &path);
-    reaches(&server, 3000).await;
+    reaches(&server, 2000).await;
     server.kill().await;
     child.kill().await.unwrap();
     server.start_again().await;
     let (records, events) = untampered(&server.sql().await, TABLE).await;
-    assert!(records == events && (3000..FLIGHTS).contains(&records), "{records} records, {events} events");
+    assert!(records == events && (2000..FLIGHTS).contains(&records), "{records} records, {events} events");
 
     let ran = Ran::of(begin(&server.cli(), &path).wait_with_output().await.unwrap());
 
