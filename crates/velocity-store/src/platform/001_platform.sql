@@ -53,9 +53,9 @@ grant select on platform.schemas, platform.keys to velocity_api;
 -- session's time zone; `state` is the text form of the stored jsonb.
 --
 -- plpgsql keeps the plan of the expression for the session; as an SQL function it was parsed and planned anew in every
--- transaction (measured: 460 us of processor time for one insert with its event, now 175). No `set search_path`, which
--- costs as much as the hash of a short event: functions of pg_catalog come first in every path that does not move it,
--- and the triggers, whose word counts, have a fixed one.
+-- transaction. Processor time of one insert with its event, medians of three runs in turn: 244 us as SQL, 161 us so
+-- (403 and 310 with a synchronous commit). No `set search_path`, which is about 2 us a call: functions of pg_catalog come
+-- first in every path that does not move it, and the triggers, whose word counts, have a fixed one.
 create function platform.event_hash(
   chain text, previous bytea, record_id text, version bigint, occurred_at timestamp with time zone, operation text,
   actor text, actor_type text, strategy text, request_id text, trace_id text, reason text, changed text[], state text
