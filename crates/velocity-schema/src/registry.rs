@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::name::{FieldName, SchemaPath};
+use crate::name::SchemaPath;
 use crate::schema::Schema;
 
 /// All schemas that are served at one moment. Swapped whole; a request keeps the one that it began with.
@@ -41,10 +41,5 @@ impl Registry {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.by_path.is_empty()
-    }
-
-    /// Whether a field of the schema at `path` exists: what a `ref` needs to know of its target.
-    pub fn has_field(&self, path: &SchemaPath, field: &FieldName) -> bool {
-        self.find(&path.to_string()).is_some_and(|schema| schema.field(field.as_str()).is_some())
     }
 }
