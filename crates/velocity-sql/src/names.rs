@@ -3,7 +3,12 @@
 use velocity_schema::SchemaPath;
 
 use crate::fragment::Fragment;
-use crate::ident::Ident;
+use crate::ident::{IDENT_MAX, Ident};
+
+/// Between a table's name and the digits of a spec's hash.
+const SHAPE_INFIX: &str = "_is_";
+/// Digits of a spec's hash in a shape function's name.
+const SHAPE_DIGITS: usize = 12;
 
 /// What belongs to one SchemaDefinition in Postgres.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +71,36 @@ impl TableNames {
         Ident::fitted(&format!("{}_after_write", self.table.as_str()))
     }
 
+    /// The function that is there while exactly the spec of this hash is provisioned. Every statement of the API on the
+    /// table names it, so that none ever runs against the shape of another spec. The hash is `sha256:…`; twelve digits
+    /// tell a table's few specs apart.
+    pub fn shape_function(&self, spec_hash: &str) -> Ident {
+        let digits: String = spec_hash.trim_start_matches("sha256:").chars().take(SHAPE_DIGITS).collect();
+        Ident::fitted(&format!("{}{digits}", self.shape_prefix()))
+    }
+
+    /// What the names of a table's shape functions begin with, and no other table's do.
+    pub fn shape_prefix(&self) -> String {
+        let whole = self.table.as_str();
+        let table = if whole.len() <= IDENT_MAX - SHAPE_INFIX.len() - SHAPE_DIGITS {
+            whole.to_owned()
+        } else {
+            // `fitted` cuts to the longest identifier, which leaves no room for more: the hash at its end is what tells.
+            let digest = Ident::fitted(&whole.repeat(2)).as_str().chars().rev().take(10).collect::<String>();
+            let mut end = IDENT_MAX - SHAPE_INFIX.len() - SHAPE_DIGITS - 11;
+            while !whole.is_char_boundary(end) {
+                end -= 1;
+            }
+            format!("{}_{digest}", &whole[..end])
+        };
+        format!("{table}{SHAPE_INFIX}")
+    }
+
+    /// The trigger function that fills the shadow columns of fields whose type is being changed.
+    pub fn convert_function(&self) -> Ident {
+        Ident::fitted(&format!("{}_convert", self.table.as_str()))
+    }
+
     /// `schema.table` without quotes, as `status.table` shows it.
     pub fn display(&self) -> String {
         format!("{}.{}", self.schema.as_str(), self.table.as_str())
@@ -106,6 +141,16 @@ mod tests {
             names(&format!("a/b/c/{long}/v1")).history,
             names(&format!("a/b/c/{}/v1", "x".repeat(61))).history
         );
+    }
+
+    #[test]
+    fn shape_functions_of_long_tables_stay_apart() {
+        let of = |object: &str| names(&format!("a/b/c/{object}/v1"));
+        let (one, other) = (of(&format!("{}a", "x".repeat(59))), of(&format!("{}b", "x".repeat(59))));
+        assert_eq!(of("x").shape_function("sha256:0123456789abcdef").as_str(), "x_v1_is_0123456789ab");
+        assert_ne!(one.shape_prefix(), other.shape_prefix());
+        let function = one.shape_function("sha256:0123456789abcdef");
+        assert!(function.as_str().starts_with(&one.shape_prefix()), "{function}");
     }
 
     #[test]

@@ -13,9 +13,9 @@ mod triggers;
 pub use columns::{CHECK_RULES, check_name, column_definition};
 pub use history::{default_partition, partition_for};
 pub use indexes::{IndexKind, WantedIndex, unique_fields, wanted_indexes};
-pub use live::{Live, LiveColumn, LiveTable, Target};
-pub use plan::{Plan, Waiting, plan};
-pub use step::{Class, Lock, Step};
+pub use live::{Live, LiveColumn, LiveTable, Target, TrashedColumn, TrashedTable};
+pub use plan::{Approval, Decision, Plan, Waiting, plan};
+pub use step::{Check, Class, Finding, How, Lock, Otherwise, Stage, Step};
 
 /// The columns that no record shows.
 pub const HIDDEN_COLUMNS: [&str; 2] = ["deleted_at", "_head_hash"];

@@ -1,11 +1,14 @@
 //! The steps from what is there to what is wanted. Pure, and without errors: what cannot be done is a blocked step.
 
 mod columns;
+mod decide;
 mod guards;
 mod indexes;
 mod references;
 
 use std::fmt::Write;
+
+pub use decide::{Approval, Decision};
 
 use sha2::{Digest, Sha256};
 use velocity_schema::{Field, Schema};
@@ -13,7 +16,7 @@ use velocity_schema::{Field, Schema};
 use super::columns::{checks, create_table, default_literal};
 use super::history;
 use super::live::Live;
-use super::step::{Lock, Step};
+use super::step::{Lock, Stage, Step};
 use crate::frag;
 use crate::fragment::Fragment;
 use crate::ident::{Ident, quote_literal};
@@ -26,12 +29,14 @@ const LATER: &str = "changing this in place is not supported yet; the table keep
 pub struct Plan {
     /// Whether the main table is yet to be made; then all steps run in one transaction.
     pub creates_table: bool,
-    /// To be applied, in this order.
+    /// All that is to be done, in this order within each stage.
     pub steps: Vec<Step>,
-    /// Not to be applied. When there are any, the steps are upkeep only: the table keeps its old shape whole.
-    pub blocked: Vec<Step>,
     /// References whose target is not there yet.
     pub waiting: Vec<Waiting>,
+    /// What would remove things that neither we made nor the schema names: done only when someone asks for it.
+    pub foreign: Vec<Step>,
+    /// Whether there will be more to do once these steps are: the catalog has to be read and planned for again.
+    pub again: bool,
 }
 
 /// A foreign key whose target is not there yet.
@@ -46,7 +51,13 @@ pub struct Waiting {
 impl Plan {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
-        self.steps.is_empty() && self.blocked.is_empty()
+        self.steps.is_empty()
+    }
+
+    /// The same plan, with what is foreign removed.
+    pub fn removing_foreign(mut self) -> Self {
+        self.steps.append(&mut self.foreign);
+        self
     }
 
     /// The hash of exactly this change: what an approval names. Upkeep is no part of it, so that it does not change with
@@ -56,7 +67,6 @@ impl Plan {
             .steps
             .iter()
             .filter(|step| !step.upkeep)
-            .chain(&self.blocked)
             .map(|step| step.sql.as_str())
             .collect();
         format!("sha256:{}", fingerprint(&all.join(";\n")))
@@ -77,7 +87,7 @@ pub fn plan(schema: &Schema, live: &Live, month: (i32, u32)) -> Plan {
     let mut plan = Plan { creates_table: live.table.is_none(), ..Plan::default() };
     domain(&names, live, &mut plan);
     match &live.table {
-        None => plan.steps.push(Step::safe(
+        None => plan.steps.push(Step::safe(Stage::Switch, 
             format!("create table {}", names.display()),
             Lock::None,
             tagged(create_table(schema, &names), column_tags(schema.fields(), &names)),
@@ -88,9 +98,6 @@ pub fn plan(schema: &Schema, live: &Live, month: (i32, u32)) -> Plan {
     indexes::plan(schema, &names, live, &mut plan);
     references::plan(schema, &names, live, &mut plan);
     guards::plan(schema, &names, live, &mut plan);
-    if !plan.blocked.is_empty() {
-        plan.steps.retain(|step| step.upkeep && live.history.is_some());
-    }
     plan
 }
 
@@ -130,7 +137,7 @@ fn domain(names: &TableNames, live: &Live, plan: &mut Plan) {
     );
     if !live.role_ready {
         let role = names.role();
-        plan.steps.push(Step::safe(
+        plan.steps.push(Step::safe(Stage::Switch, 
             format!("create role {}", role.as_str()),
             Lock::None,
             format!("{lock}select platform.ensure_domain_role({})", quote_literal(role.as_str())),
@@ -147,7 +154,7 @@ fn domain(names: &TableNames, live: &Live, plan: &mut Plan) {
             " to ",
             names.role(),
         ];
-        plan.steps.push(Step::safe(
+        plan.steps.push(Step::safe(Stage::Switch, 
             format!("create schema {}", names.schema.as_str()),
             Lock::None,
             format!("{lock}{}", sql.inline()),
@@ -160,13 +167,13 @@ fn domain(names: &TableNames, live: &Live, plan: &mut Plan) {
 fn events(names: &TableNames, live: &Live, month: (i32, u32), plan: &mut Plan) {
     if live.history.is_none() {
         let summary = format!("create the event table {}", names.history.as_str());
-        plan.steps.push(Step::safe(summary, Lock::None, history::create_history(names)));
+        plan.steps.push(Step::safe(Stage::Switch, summary, Lock::None, history::create_history(names)));
     }
     for of in history::months_from(month) {
         let (name, sql) = history::partition_for(names, of.0, of.1);
         if !live.partitions.contains(name.as_str()) && !live.default_months.contains(&of) {
             let summary = format!("create partition {}", name.as_str());
-            plan.steps.push(Step::safe(summary, Lock::ShareUpdateExclusive, sql).upkeep());
+            plan.steps.push(Step::safe(Stage::Switch, summary, Lock::ShareUpdateExclusive, sql).upkeep());
         }
     }
 }
@@ -179,7 +186,7 @@ fn alter(names: &TableNames) -> String {
 /// Makes Postgres check the rows that were there before a constraint; writers go on meanwhile.
 fn validate(name: &Ident, names: &TableNames) -> Step {
     let sql = alter(names) + &frag!["validate constraint ", name].inline();
-    Step::safe(format!("validate {}", name.as_str()), Lock::ShareUpdateExclusive, sql)
+    Step::safe(Stage::Switch, format!("validate {}", name.as_str()), Lock::ShareUpdateExclusive, sql)
 }
 
 /// Whether a constraint, as the catalog shows it, has not been checked for the rows that were there before it.

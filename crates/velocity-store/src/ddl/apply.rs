@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
-use velocity_sql::ddl::{Plan, Step};
+use velocity_sql::ddl::{How, Plan, Step};
 
 /// How long a step waits for its lock before it lets traffic pass and tries again.
 const LOCK_TIMEOUT_MS: u32 = 2_000;
@@ -58,7 +58,7 @@ pub async fn apply(client: &mut Client, plan: &Plan) -> Result<(), ApplyError> {
         return together(client, &plan.steps).await;
     }
     for step in &plan.steps {
-        if step.alone {
+        if step.how == How::Alone {
             alone(client, step).await?;
         } else {
             together(client, std::slice::from_ref(step)).await?;

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use tokio_postgres::Client;
 use velocity_schema::Schema;
 use velocity_sql::ddl::{self, Live, LiveColumn, LiveTable, Target};
-use velocity_sql::{Fragment, Ident, TableNames};
+use velocity_sql::{Fragment, TableNames};
 
 /// Why the catalog could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -77,13 +77,9 @@ pub async fn read(client: &Client, schema: &Schema) -> Result<Live, CatalogError
         )
         .await?;
     let answer: Answer = serde_json::from_str(row.get(0))?;
-    let grants = answer.table.as_ref().and_then(|table| table.comments.get("table").cloned());
     let mut table = answer.table.map(live_table);
     if let Some(table) = &mut table {
         table.has_rows = any(client, from(names.table_sql())).await?;
-        if table.has_rows {
-            table.empty_columns = empty_columns(client, schema, &names, table).await?;
-        }
     }
     let history = answer.history.map(live_table);
     let default_months = match &history {
@@ -98,12 +94,12 @@ pub async fn read(client: &Client, schema: &Schema) -> Result<Live, CatalogError
         partitions: answer.partitions,
         default_months,
         functions: answer.functions,
-        grants,
         targets: answer
             .targets
             .into_iter()
             .map(|(name, target)| (name, Target { columns: target.columns, unique: target.unique }))
             .collect(),
+        ..Live::default()
     })
 }
 
@@ -116,12 +112,11 @@ fn live_table(table: Table) -> LiveTable {
             .collect(),
         constraints: table.constraints,
         indexes: table.indexes,
-        triggers: table.triggers,
-        policies: table.policies,
+        triggers: table.triggers.into_iter().map(|name| (name, true)).collect(),
+        policies: table.policies.into_iter().map(|name| (name, true)).collect(),
         row_security: table.row_security,
         comments: table.comments,
-        has_rows: false,
-        empty_columns: BTreeSet::new(),
+        ..LiveTable::default()
     }
 }
 
@@ -132,30 +127,6 @@ fn from(table: Fragment) -> Fragment {
 async fn any(client: &Client, rows: Fragment) -> Result<bool, tokio_postgres::Error> {
     let sql = Fragment::sql("select exists (select ") + rows + Fragment::sql(")");
     Ok(client.query_one(&sql.render().sql, &[]).await?.get(0))
-}
-
-/// The columns that are to become foreign keys and that no row has a value in.
-async fn empty_columns(
-    client: &Client,
-    schema: &Schema,
-    names: &TableNames,
-    table: &LiveTable,
-) -> Result<BTreeSet<String>, tokio_postgres::Error> {
-    let mut empty = BTreeSet::new();
-    for field in schema.fields() {
-        let name = field.name.as_str();
-        let key = names.on_fields([name], "fkey");
-        let enforced = field.reference.as_ref().is_some_and(|reference| reference.enforce);
-        if enforced && table.columns.contains_key(name) && !table.constraints.contains_key(key.as_str()) {
-            let column = Fragment::ident(&Ident::from(&field.name));
-            let rows =
-                from(names.table_sql()) + Fragment::sql(" where ") + column + Fragment::sql(" is not null");
-            if !any(client, rows).await? {
-                empty.insert(name.to_owned());
-            }
-        }
-    }
-    Ok(empty)
 }
 
 /// The months whose events are in the default partition. There are none unless no operator ran when a month began, and

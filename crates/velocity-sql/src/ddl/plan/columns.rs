@@ -8,7 +8,7 @@ use super::{LATER, Plan, alter, column_tags, comment, fingerprint, is_unchecked,
 use crate::ddl::HIDDEN_COLUMNS;
 use crate::ddl::columns::{CHECK_RULES, check_name, checks, column_definition, default_literal};
 use crate::ddl::live::{LiveColumn, LiveTable};
-use crate::ddl::step::{Class, Lock, Step};
+use crate::ddl::step::{Class, Lock, Stage, Step};
 use crate::frag;
 use crate::ident::Ident;
 use crate::names::TableNames;
@@ -24,7 +24,7 @@ pub(super) fn plan(schema: &Schema, names: &TableNames, table: &LiveTable, plan:
                 let sql =
                     alter(names) + &frag!["rename column ", &Ident::from(old), " to ", &column].inline();
                 let summary = format!("rename column {old} to {}", field.name);
-                plan.blocked.push(Step::blocked(summary, Class::Safe, Lock::AccessExclusive, sql, LATER));
+                plan.steps.push(Step::blocked(summary, Class::Safe, Lock::AccessExclusive, sql, LATER));
             }
             (None, None) => add(field, names, table, plan),
         }
@@ -46,10 +46,10 @@ fn add(field: &Field, names: &TableNames, table: &LiveTable, plan: &mut Plan) {
     let summary = format!("add column {} ({})", field.name, column_type(&field.kind));
     if field.required && field.default.is_none() && table.has_rows {
         let reason = "existing records would have no value; make the field optional, or give it a default";
-        plan.blocked.push(Step::blocked(summary, Class::NeedsData, Lock::AccessExclusive, sql, reason));
+        plan.steps.push(Step::blocked(summary, Class::NeedsData, Lock::AccessExclusive, sql, reason));
         return;
     }
-    plan.steps.push(Step::safe(summary, Lock::AccessExclusive, sql));
+    plan.steps.push(Step::safe(Stage::Switch, summary, Lock::AccessExclusive, sql));
     if table.has_rows {
         plan.steps.extend(checks.iter().map(|(name, _)| validate(name, names)));
     }
@@ -59,8 +59,7 @@ fn existing(field: &Field, live: &LiveColumn, names: &TableNames, table: &LiveTa
     let column = Ident::from(&field.name);
     let wanted_type = column_type(&field.kind);
     if live.sql_type != wanted_type {
-        plan.blocked.push(Step::blocked(
-            format!("change the type of {} from {} to {wanted_type}", field.name, live.sql_type),
+        plan.steps.push(Step::blocked(format!("change the type of {} from {} to {wanted_type}", field.name, live.sql_type),
             Class::Breaking,
             Lock::AccessExclusive,
             format!("{}alter column {column} type {wanted_type}", alter(names)),
@@ -70,8 +69,7 @@ fn existing(field: &Field, live: &LiveColumn, names: &TableNames, table: &LiveTa
     let wanted_not_null = field.required || field.system;
     if live.not_null != wanted_not_null {
         let (verb, class) = if wanted_not_null { ("set", Class::NeedsData) } else { ("drop", Class::Safe) };
-        plan.blocked.push(Step::blocked(
-            format!("{verb} not null on {}", field.name),
+        plan.steps.push(Step::blocked(format!("{verb} not null on {}", field.name),
             class,
             Lock::AccessExclusive,
             format!("{}alter column {column} {verb} not null", alter(names)),
@@ -98,7 +96,7 @@ fn default_change(field: &Field, names: &TableNames, table: &LiveTable, plan: &m
         _ => return,
     };
     let summary = format!("{verb} the default of {}", field.name);
-    plan.steps.push(Step::safe(summary, Lock::AccessExclusive, sql));
+    plan.steps.push(Step::safe(Stage::Switch, summary, Lock::AccessExclusive, sql));
 }
 
 fn check_changes(field: &Field, names: &TableNames, table: &LiveTable, plan: &mut Plan) {
@@ -112,8 +110,7 @@ fn check_changes(field: &Field, names: &TableNames, table: &LiveTable, plan: &mu
             None => {
                 let add = frag!["add constraint ", &name, " check (", condition, ") not valid"].inline();
                 let verb = if live.is_some() { "change" } else { "add" };
-                plan.blocked.push(Step::blocked(
-                    format!("{verb} check {}", name.as_str()),
+                plan.steps.push(Step::blocked(format!("{verb} check {}", name.as_str()),
                     Class::NeedsData,
                     Lock::AccessExclusive,
                     alter(names) + &add,
@@ -133,8 +130,7 @@ fn superfluous_checks(schema: &Schema, names: &TableNames, table: &LiveTable, pl
     for name in ours(table, "CHECK") {
         let ident = Ident::fitted(name);
         if !known.contains(&ident) {
-            plan.blocked.push(Step::blocked(
-                format!("drop check {name}"),
+            plan.steps.push(Step::blocked(format!("drop check {name}"),
                 Class::Safe,
                 Lock::AccessExclusive,
                 alter(names) + &frag!["drop constraint ", &ident].inline(),
@@ -167,8 +163,7 @@ fn superfluous_columns(schema: &Schema, names: &TableNames, table: &LiveTable, p
         if schema.field(name).is_some() || HIDDEN_COLUMNS.contains(&name) || renamed.contains(name) {
             continue;
         }
-        plan.blocked.push(Step::blocked(
-            format!("drop column {name}"),
+        plan.steps.push(Step::blocked(format!("drop column {name}"),
             Class::Breaking,
             Lock::AccessExclusive,
             alter(names) + &frag!["drop column ", &Ident::fitted(name)].inline(),

@@ -4,7 +4,7 @@ use velocity_schema::Schema;
 
 use super::{Plan, comment, fingerprint};
 use crate::ddl::live::Live;
-use crate::ddl::step::{Lock, Step};
+use crate::ddl::step::{Lock, Stage, Step};
 use crate::ddl::{grants, policies, triggers};
 use crate::frag;
 use crate::ident::Ident;
@@ -17,10 +17,10 @@ pub(super) fn plan(schema: &Schema, names: &TableNames, live: &Live, plan: &mut 
         guard(&policy, names, live, plan);
     }
     let wanted = grants::grants(schema, names);
-    if live.grants.as_deref() != Some(fingerprint(&wanted).as_str()) {
+    if live.table.as_ref().and_then(|table| table.comments.get("table")) != Some(&fingerprint(&wanted)) {
         let tag = comment(&frag!["table ", names.table_sql()], &wanted);
         let sql = format!("{wanted};\n{tag}");
-        plan.steps.push(Step::safe("grant the domain's role its rights", Lock::None, sql));
+        plan.steps.push(Step::safe(Stage::Switch, "grant the domain's role its rights", Lock::None, sql));
     }
 }
 
@@ -34,13 +34,13 @@ fn functions_and_triggers(schema: &Schema, names: &TableNames, live: &Live, plan
         }
         if live.functions.get(name.as_str()) != Some(&body) {
             let sql = triggers::create_function(names, &name, &body);
-            plan.steps.push(Step::safe(format!("write function {}", name.as_str()), Lock::None, sql));
+            plan.steps.push(Step::safe(Stage::Switch, format!("write function {}", name.as_str()), Lock::None, sql));
         }
     }
     for (name, sql) in triggers::triggers(names) {
-        let present = live.table.as_ref().is_some_and(|table| table.triggers.contains(name));
+        let present = live.table.as_ref().is_some_and(|table| table.triggers.get(name) == Some(&true));
         if !present {
-            plan.steps.push(Step::safe(format!("create trigger {name}"), Lock::ShareRowExclusive, sql));
+            plan.steps.push(Step::safe(Stage::Switch, format!("create trigger {name}"), Lock::ShareRowExclusive, sql));
         }
     }
 }
@@ -50,7 +50,7 @@ fn row_security(names: &TableNames, live: &Live, plan: &mut Plan) {
         if !table.as_ref().is_some_and(|table| table.row_security) {
             let sql = frag!["alter table ", sql_name.clone(), " enable row level security"].inline();
             let summary = format!("enable row-level security on {}", sql_name.inline().replace('"', ""));
-            plan.steps.push(Step::safe(summary, Lock::AccessExclusive, sql));
+            plan.steps.push(Step::safe(Stage::Switch, summary, Lock::AccessExclusive, sql));
         }
     }
 }
@@ -64,7 +64,7 @@ fn guard(policy: &policies::Policy, names: &TableNames, live: &Live, plan: &mut 
     };
     let name = Ident::fixed(policy.name);
     let current = table.as_ref().and_then(|table| table.comments.get(&format!("policy {}", policy.name)));
-    let exists = table.as_ref().is_some_and(|table| table.policies.contains(policy.name));
+    let exists = table.as_ref().is_some_and(|table| table.policies.contains_key(policy.name));
     if exists && current == Some(&fingerprint(&policy.tail)) {
         return;
     }
@@ -74,7 +74,7 @@ fn guard(policy: &policies::Policy, names: &TableNames, live: &Live, plan: &mut 
     let tag = comment(&frag!["policy ", &name, " on ", sql_name.clone()], &policy.tail);
     let verb = if exists { "replace" } else { "create" };
     let where_to = if policy.on_history { " of the history" } else { "" };
-    plan.steps.push(Step::safe(
+    plan.steps.push(Step::safe(Stage::Switch, 
         format!("{verb} policy {}{where_to}", policy.name),
         Lock::AccessExclusive,
         format!("{drop}{create};\n{tag}"),

@@ -2,7 +2,7 @@
 
 use super::{LATER, Plan, alter};
 use crate::ddl::live::Live;
-use crate::ddl::step::{Class, Lock, Step};
+use crate::ddl::step::{Class, Lock, Stage, Step};
 use crate::ddl::{IndexKind, WantedIndex, wanted_indexes};
 use crate::frag;
 use crate::fragment::Fragment;
@@ -16,7 +16,7 @@ pub(super) fn plan(schema: &Schema, names: &TableNames, live: &Live, plan: &mut 
         match &live.table {
             None => {
                 let summary = format!("index {}", index.shown);
-                plan.steps.push(Step::safe(summary, Lock::None, first(index, names)));
+                plan.steps.push(Step::safe(Stage::Switch, summary, Lock::None, first(index, names)));
             }
             Some(table) => {
                 let found = table.indexes.get(index.name.as_str()).copied();
@@ -48,19 +48,19 @@ fn ordinary(index: &WantedIndex, found: Option<bool>, names: &TableNames, plan: 
         // An interrupted build leaves an invalid index behind.
         let summary = format!("drop the unfinished index on {}", index.shown);
         plan.steps
-            .push(Step::safe(summary, Lock::ShareUpdateExclusive, drop_index(names, &index.name)).alone());
+            .push(Step::safe(Stage::Switch, summary, Lock::ShareUpdateExclusive, drop_index(names, &index.name)).alone());
     }
     let summary = format!("build index on {}", index.shown);
-    plan.steps.push(Step::safe(summary, Lock::ShareUpdateExclusive, index.create(names, true)).alone());
+    plan.steps.push(Step::safe(Stage::Switch, summary, Lock::ShareUpdateExclusive, index.create(names, true)).alone());
 }
 
 fn unique(index: &WantedIndex, needs_data: bool, names: &TableNames, plan: &mut Plan) {
     let sql = add_unique(index, names);
     let summary = format!("add unique constraint on {}", index.shown);
     if needs_data {
-        plan.blocked.push(Step::blocked(summary, Class::NeedsData, Lock::AccessExclusive, sql, LATER));
+        plan.steps.push(Step::blocked(summary, Class::NeedsData, Lock::AccessExclusive, sql, LATER));
     } else {
-        plan.steps.push(Step::safe(summary, Lock::AccessExclusive, sql));
+        plan.steps.push(Step::safe(Stage::Switch, summary, Lock::AccessExclusive, sql));
     }
 }
 
@@ -73,8 +73,7 @@ fn superfluous(wanted: &[WantedIndex], names: &TableNames, live: &Live, plan: &m
         }
         let ident = Ident::fitted(name);
         if table.constraints.contains_key(name) {
-            plan.blocked.push(Step::blocked(
-                format!("drop unique constraint {name}"),
+            plan.steps.push(Step::blocked(format!("drop unique constraint {name}"),
                 Class::Safe,
                 Lock::AccessExclusive,
                 alter(names) + &frag!["drop constraint ", &ident].inline(),
@@ -83,7 +82,7 @@ fn superfluous(wanted: &[WantedIndex], names: &TableNames, live: &Live, plan: &m
         } else {
             let sql = drop_index(names, &ident);
             plan.steps
-                .push(Step::safe(format!("drop index {name}"), Lock::ShareUpdateExclusive, sql).alone());
+                .push(Step::safe(Stage::Switch, format!("drop index {name}"), Lock::ShareUpdateExclusive, sql).alone());
         }
     }
 }

@@ -6,7 +6,7 @@ use super::columns::ours;
 use super::{LATER, Plan, Waiting, alter, comment, fingerprint, is_unchecked, tagged, validate};
 use crate::ddl::columns::{ForeignKey, foreign_keys};
 use crate::ddl::live::{Live, LiveTable, Target};
-use crate::ddl::step::{Class, Lock, Step};
+use crate::ddl::step::{Class, Lock, Stage, Step};
 use crate::frag;
 use crate::ident::Ident;
 use crate::names::TableNames;
@@ -23,8 +23,7 @@ pub(super) fn plan(schema: &Schema, names: &TableNames, live: &Live, plan: &mut 
     let Some(table) = &live.table else { return };
     for name in ours(table, "FOREIGN KEY") {
         if keys.iter().all(|key| key.name.as_str() != name) {
-            plan.blocked.push(Step::blocked(
-                format!("drop foreign key {name}"),
+            plan.steps.push(Step::blocked(format!("drop foreign key {name}"),
                 Class::Safe,
                 Lock::AccessExclusive,
                 alter(names) + &frag!["drop constraint ", &Ident::fitted(name)].inline(),
@@ -37,8 +36,7 @@ pub(super) fn plan(schema: &Schema, names: &TableNames, live: &Live, plan: &mut 
 fn existing(key: &ForeignKey, names: &TableNames, table: &LiveTable, plan: &mut Plan) {
     let tag = format!("constraint {}", key.name.as_str());
     if table.comments.get(&tag) != Some(&fingerprint(&key.definition())) {
-        plan.blocked.push(Step::blocked(
-            format!("change foreign key {}", key.column.as_str()),
+        plan.steps.push(Step::blocked(format!("change foreign key {}", key.column.as_str()),
             Class::NeedsData,
             Lock::AccessExclusive,
             alter(names) + &frag!["drop constraint ", &key.name].inline(),
@@ -60,7 +58,7 @@ fn missing(key: &ForeignKey, names: &TableNames, live: &Live, plan: &mut Plan) {
     let used = live.table.as_ref().filter(|table| table.has_rows);
     let may_break = used.is_some_and(|table| {
         let column = key.column.as_str();
-        table.columns.contains_key(column) && !table.empty_columns.contains(column)
+        table.columns.contains_key(column)
     });
     let unchecked = if used.is_some() { " not valid" } else { "" };
     let sql =
@@ -71,11 +69,11 @@ fn missing(key: &ForeignKey, names: &TableNames, live: &Live, plan: &mut Plan) {
     // A schema's references to itself were checked when it was parsed.
     let unfit = if own { None } else { target.and_then(|target| unfit(key, target)) };
     if let Some(reason) = unfit {
-        plan.blocked.push(Step::blocked(summary, Class::Breaking, Lock::ShareRowExclusive, sql, reason));
+        plan.steps.push(Step::blocked(summary, Class::Breaking, Lock::ShareRowExclusive, sql, reason));
     } else if may_break {
-        plan.blocked.push(Step::blocked(summary, Class::NeedsData, Lock::ShareRowExclusive, sql, LATER));
+        plan.steps.push(Step::blocked(summary, Class::NeedsData, Lock::ShareRowExclusive, sql, LATER));
     } else {
-        plan.steps.push(Step::safe(summary, Lock::ShareRowExclusive, sql));
+        plan.steps.push(Step::safe(Stage::Switch, summary, Lock::ShareRowExclusive, sql));
         if used.is_some() {
             plan.steps.push(validate(&key.name, names));
         }
