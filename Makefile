@@ -9,7 +9,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 BIN := $(TARGET)/$(PROFILE)
 DATA_DIR ?= .velocity
 
-.PHONY: help dev build test test-unit test-download bench lint fmt docs generate data tools clean
+.PHONY: help dev build test test-unit test-kubernetes test-download bench lint fmt docs generate data tools clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -26,6 +26,9 @@ test: tools lint-fast ## run every test that needs nothing but this machine
 
 test-unit: tools ## run the tests that need no servers
 	$(CARGO) test --locked --workspace --lib --bins
+
+test-kubernetes: tools ## run the suites about Kubernetes against a real API server, built once with Go
+	@scripts/test-kubernetes.sh
 
 test-download: tools ## fetch the pinned Postgres for real and start it (needs the network)
 	$(CARGO) test --locked -p velocity-localpg --features download --test it -- --ignored download

@@ -55,7 +55,8 @@ async fn reflects(config: watcher::Config) {
     let stream = watcher(api.clone(), config).default_backoff().reflect(writer).applied_objects();
     let task = tokio::spawn(stream.for_each(|_| std::future::ready(())));
     tokio::time::timeout(PATIENCE, reader.wait_until_ready()).await.unwrap().unwrap();
-    assert_eq!(reader.state().len(), 1);
+    // A list that is streamed from a cache may be a moment old; what is missing follows.
+    eventually("the reflector has the first", || async { (reader.state().len() == 1).then_some(()) }).await;
     api.create(&PostParams::default(), &dynamic("after")).await.unwrap();
     api.delete("before", &DeleteParams::default()).await.unwrap();
     eventually("the reflector follows", || async {
@@ -73,12 +74,6 @@ async fn a_reflector_follows_by_list_and_watch() {
 
 #[tokio::test]
 async fn a_reflector_follows_by_streaming_lists() {
-    let server = server();
-    let path = "/apis/test.velocity.sh/v1/parcels?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan\
-                &allowWatchBookmarks=true&timeoutSeconds=1";
-    if crate::watches::is_unsupported(&server.get(path).await.body) {
-        return;
-    }
     reflects(watcher::Config::default().streaming_lists()).await;
 }
 
