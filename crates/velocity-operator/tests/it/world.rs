@@ -11,9 +11,7 @@ use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
 use velocity_contract::SchemaDefinition;
-use velocity_localkube::LocalKube;
 use velocity_operator::{Config, OperatorError, run};
 use velocity_store::owner::OwnerPool;
 use velocity_testkit::{PLATFORM, TestDatabase};
@@ -28,7 +26,7 @@ pub(crate) struct World {
     pub(crate) org: String,
     stop: CancellationToken,
     operators: Vec<JoinHandle<Result<(), OperatorError>>>,
-    _folder: TempDir,
+    _folder: Option<TempDir>,
 }
 
 impl World {
@@ -42,19 +40,10 @@ impl World {
     /// With CRDs that let everything pass, as a cluster's where somebody changed them.
     pub(crate) fn without_operator(database: TestDatabase) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(1);
-        let mut crds: Vec<Json> = velocity_contract::crd::all().into_iter().map(|(_, crd)| crd).collect();
-        for crd in &mut crds {
-            crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"] =
-                json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
-        }
-        let folder = tempfile::tempdir().unwrap();
-        let router = LocalKube::open(&folder.path().join("kubernetes.redb"), crds).unwrap().router();
-        let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
-            router.clone().oneshot(request.map(axum::body::Body::new))
-        });
+        let (client, folder) = crate::kubernetes::empty();
         Self {
             database,
-            client: Client::new(service, "default"),
+            client,
             org: format!("op{}", COUNT.fetch_add(1, Ordering::Relaxed)),
             stop: CancellationToken::new(),
             operators: Vec::new(),
