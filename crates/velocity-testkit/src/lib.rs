@@ -16,7 +16,7 @@ mod template;
 
 pub use crate::cluster::TestCluster;
 pub use crate::database::TestDatabase;
-pub use crate::provision::{PLATFORM, provision, schema};
+pub use crate::provision::{PLATFORM, evolve, provision, schema};
 pub use crate::template::Template;
 
 /// The superuser of test clusters, who owns what the operator makes.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use tokio_postgres::Client;
 use velocity_schema::Schema;
-use velocity_sql::ddl::{self, Live, LiveColumn, LiveTable, Target};
+use velocity_sql::ddl::{self, Live, LiveColumn, LiveTable, Target, TrashedColumn, TrashedTable};
 use velocity_sql::{Fragment, TableNames};
 
 /// Why the catalog could not be read.
@@ -19,6 +19,16 @@ pub enum CatalogError {
     Shape(#[from] serde_json::Error),
 }
 
+/// As whom the catalog is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// The owner, who also looks at rows.
+    Owner,
+    /// The API's login, which sees the catalog only: a table counts as one with rows as soon as it takes room on disk, and the
+    /// months in the default partition are not known.
+    ApiLogin,
+}
+
 #[derive(Deserialize)]
 struct Answer {
     schema_exists: bool,
@@ -27,7 +37,10 @@ struct Answer {
     history: Option<Table>,
     partitions: BTreeSet<String>,
     functions: BTreeMap<String, String>,
+    shapes: BTreeSet<String>,
     targets: BTreeMap<String, TargetAnswer>,
+    trashed_columns: Vec<TrashedColumnAnswer>,
+    trashed_table: Option<TrashedTableAnswer>,
 }
 
 #[derive(Deserialize)]
@@ -35,10 +48,17 @@ struct Table {
     columns: BTreeMap<String, Column>,
     constraints: BTreeMap<String, String>,
     indexes: BTreeMap<String, bool>,
-    triggers: BTreeSet<String>,
-    policies: BTreeSet<String>,
+    uses: BTreeMap<String, BTreeSet<String>>,
+    triggers: BTreeMap<String, bool>,
+    policies: BTreeMap<String, bool>,
     row_security: bool,
     comments: BTreeMap<String, String>,
+    altered: BTreeSet<String>,
+    estimated_rows: i64,
+    bytes: i64,
+    on_disk: bool,
+    foreign_grantees: BTreeSet<String>,
+    referenced_by: BTreeMap<String, BTreeSet<String>>,
 }
 
 #[derive(Deserialize)]
@@ -53,9 +73,61 @@ struct TargetAnswer {
     unique: BTreeSet<String>,
 }
 
-/// Reads what there is for `schema`.
+#[derive(Deserialize)]
+struct TrashedColumnAnswer {
+    id: i64,
+    field: String,
+    column: String,
+    sql_type: String,
+    restorable: bool,
+}
+
+#[derive(Deserialize)]
+struct TrashedTableAnswer {
+    id: i64,
+    schema: String,
+    partitions: Vec<String>,
+}
+
+/// Reads what there is for `schema`, as the owner.
 pub async fn read(client: &Client, schema: &Schema) -> Result<Live, CatalogError> {
+    read_as(client, schema, Reader::Owner).await
+}
+
+/// Reads what there is for `schema`.
+pub async fn read_as(client: &Client, schema: &Schema, reader: Reader) -> Result<Live, CatalogError> {
     let names = TableNames::of(schema.path());
+    let answer = ask(client, schema, &names).await?;
+    let mut table = answer.table.map(live_table);
+    if let Some(table) = table.as_mut().filter(|_| reader == Reader::Owner) {
+        table.has_rows = any(client, from(names.table_sql())).await?;
+    }
+    let history = answer.history.map(live_table);
+    let default_months = match &history {
+        Some(_) if reader == Reader::Owner => default_months(client, &names, &answer.partitions).await?,
+        _ => BTreeSet::new(),
+    };
+    let target = |target: TargetAnswer| Target { columns: target.columns, unique: target.unique };
+    Ok(Live {
+        schema_exists: answer.schema_exists,
+        role_ready: answer.role_ready,
+        table,
+        history,
+        partitions: answer.partitions,
+        default_months,
+        functions: answer.functions,
+        shapes: answer.shapes,
+        targets: answer.targets.into_iter().map(|(name, answer)| (name, target(answer))).collect(),
+        trashed_columns: answer.trashed_columns.into_iter().map(trashed_column).collect(),
+        trashed_table: answer.trashed_table.map(|trashed| TrashedTable {
+            id: trashed.id,
+            schema: trashed.schema,
+            partitions: trashed.partitions,
+        }),
+    })
+}
+
+async fn ask(client: &Client, schema: &Schema, names: &TableNames) -> Result<Answer, CatalogError> {
     let targets: Vec<String> = schema
         .fields()
         .iter()
@@ -63,7 +135,8 @@ pub async fn read(client: &Client, schema: &Schema) -> Result<Live, CatalogError
         .filter(|reference| reference.enforce)
         .map(|reference| TableNames::of(&reference.target).display())
         .collect();
-    let functions = [names.before_function().as_str().to_owned(), names.after_function().as_str().to_owned()];
+    let functions = [names.before_function(), names.after_function(), names.convert_function()]
+        .map(|name| name.as_str().to_owned());
     let row = client
         .query_one(
             include_str!("catalog.sql"),
@@ -73,34 +146,12 @@ pub async fn read(client: &Client, schema: &Schema) -> Result<Live, CatalogError
                 &names.history.as_str(),
                 &targets,
                 &functions.as_slice(),
+                &names.shape_prefix(),
+                &schema.path().to_string(),
             ],
         )
         .await?;
-    let answer: Answer = serde_json::from_str(row.get(0))?;
-    let mut table = answer.table.map(live_table);
-    if let Some(table) = &mut table {
-        table.has_rows = any(client, from(names.table_sql())).await?;
-    }
-    let history = answer.history.map(live_table);
-    let default_months = match &history {
-        Some(_) => default_months(client, &names, &answer.partitions).await?,
-        None => BTreeSet::new(),
-    };
-    Ok(Live {
-        schema_exists: answer.schema_exists,
-        role_ready: answer.role_ready,
-        table,
-        history,
-        partitions: answer.partitions,
-        default_months,
-        functions: answer.functions,
-        targets: answer
-            .targets
-            .into_iter()
-            .map(|(name, target)| (name, Target { columns: target.columns, unique: target.unique }))
-            .collect(),
-        ..Live::default()
-    })
+    Ok(serde_json::from_str(row.get(0))?)
 }
 
 fn live_table(table: Table) -> LiveTable {
@@ -112,11 +163,27 @@ fn live_table(table: Table) -> LiveTable {
             .collect(),
         constraints: table.constraints,
         indexes: table.indexes,
-        triggers: table.triggers.into_iter().map(|name| (name, true)).collect(),
-        policies: table.policies.into_iter().map(|name| (name, true)).collect(),
+        uses: table.uses,
+        triggers: table.triggers,
+        policies: table.policies,
         row_security: table.row_security,
         comments: table.comments,
-        ..LiveTable::default()
+        altered: table.altered,
+        has_rows: table.on_disk,
+        estimated_rows: table.estimated_rows,
+        bytes: table.bytes,
+        foreign_grantees: table.foreign_grantees,
+        referenced_by: table.referenced_by,
+    }
+}
+
+fn trashed_column(trashed: TrashedColumnAnswer) -> TrashedColumn {
+    TrashedColumn {
+        id: trashed.id,
+        field: trashed.field,
+        column: trashed.column,
+        sql_type: trashed.sql_type,
+        restorable: trashed.restorable,
     }
 }
 

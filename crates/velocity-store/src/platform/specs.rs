@@ -1,7 +1,7 @@
 //! The specs that are provisioned: what the API serves while a newer spec is blocked.
 
 use serde_json::Value as Json;
-use tokio_postgres::{Client, Error};
+use tokio_postgres::{Client, Error, GenericClient};
 
 /// A spec whose table, policies and triggers are in place.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,7 +17,7 @@ pub struct ProvisionedSpec {
 }
 
 /// Writes down that a spec is provisioned, in place of the one before it.
-pub async fn record_provisioned(client: &Client, spec: &ProvisionedSpec) -> Result<(), Error> {
+pub async fn record_provisioned(client: &impl GenericClient, spec: &ProvisionedSpec) -> Result<(), Error> {
     client
         .execute(
             "insert into platform.schemas (path, namespace, spec, spec_hash) values ($1, $2, $3, $4)
