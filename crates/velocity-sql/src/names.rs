@@ -3,7 +3,7 @@
 use velocity_schema::SchemaPath;
 
 use crate::fragment::Fragment;
-use crate::ident::{IDENT_MAX, Ident};
+use crate::ident::{IDENT_MAX, Ident, quote_literal};
 
 /// Between a table's name and the digits of a spec's hash.
 const SHAPE_INFIX: &str = "_is_";
@@ -48,6 +48,16 @@ impl TableNames {
     /// `"schema"."table_history"`.
     pub fn history_sql(&self) -> Fragment {
         Fragment::column(&self.schema, &self.history)
+    }
+
+    /// `'"schema"."table"'::regclass`.
+    pub fn regclass(&self) -> String {
+        format!("{}::regclass", quote_literal(&self.table_sql().inline()))
+    }
+
+    /// The same for the history.
+    pub fn history_regclass(&self) -> String {
+        format!("{}::regclass", quote_literal(&self.history_sql().inline()))
     }
 
     /// The name of a constraint or index on fields: `table-a-b_suffix`. Field names have no dash, so `[a_b]` and

@@ -11,17 +11,22 @@ use crate::sql_type::{SqlType, column_type};
 
 /// `"amount" numeric(18,2) default '0'::numeric not null`; texts compare by code point, as the API does.
 pub fn column_definition(field: &Field, not_null: bool) -> String {
-    let name = Ident::from(&field.name);
-    let mut sql = format!("{name} {}", column_type(&field.kind));
-    if has_text(&field.kind) {
-        sql.push_str(" collate \"C\"");
-    }
+    let mut sql = bare_definition(&Ident::from(&field.name), field);
     if let Some(default) = default_literal(field) {
         sql.push_str(" default ");
         sql.push_str(&default);
     }
     if not_null {
         sql.push_str(" not null");
+    }
+    sql
+}
+
+/// A column of the field's type, without default and constraints.
+pub(super) fn bare_definition(name: &Ident, field: &Field) -> String {
+    let mut sql = format!("{name} {}", column_type(&field.kind));
+    if has_text(&field.kind) {
+        sql.push_str(" collate \"C\"");
     }
     sql
 }
@@ -40,8 +45,20 @@ fn has_text(kind: &FieldType) -> bool {
 }
 
 /// The constraints of a field that its column has as checks. A pattern is none: Postgres' expressions are another dialect.
-pub const CHECK_RULES: [&str; 9] =
-    ["minLength", "maxLength", "min", "max", "enum", "maxSize", "items", "minItems", "maxItems"];
+/// `required` and `converted` are there while a column is being made not null, or another type.
+pub const CHECK_RULES: [&str; 11] = [
+    "minLength",
+    "maxLength",
+    "min",
+    "max",
+    "enum",
+    "maxSize",
+    "items",
+    "minItems",
+    "maxItems",
+    "required",
+    "converted",
+];
 
 /// The name of the check of a column for one of [`CHECK_RULES`].
 pub fn check_name(column: &str, rule: &str) -> Ident {
@@ -50,8 +67,17 @@ pub fn check_name(column: &str, rule: &str) -> Ident {
 
 /// The check constraints of a field: name and condition.
 pub(super) fn checks(field: &Field) -> Vec<(Ident, Fragment)> {
-    let column = || Fragment::ident(&Ident::from(&field.name));
-    let mut all: Vec<(&str, Fragment)> = Vec::new();
+    let column = Fragment::ident(&Ident::from(&field.name));
+    rules(field, &column)
+        .into_iter()
+        .map(|(rule, condition)| (check_name(field.name.as_str(), rule), condition))
+        .collect()
+}
+
+/// The rules of a field that are checks, over an expression that has its value.
+pub(super) fn rules(field: &Field, value: &Fragment) -> Vec<(&'static str, Fragment)> {
+    let column = || value.clone();
+    let mut all: Vec<(&'static str, Fragment)> = Vec::new();
     match &field.kind {
         FieldType::String { min_length, max_length, .. } => {
             let length = || frag!["char_length(", column(), ")"];
@@ -94,7 +120,7 @@ pub(super) fn checks(field: &Field) -> Vec<(Ident, Fragment)> {
         | FieldType::Json
         | FieldType::Uuid => {}
     }
-    all.into_iter().map(|(rule, condition)| (check_name(field.name.as_str(), rule), condition)).collect()
+    all
 }
 
 /// A foreign key that the schema asks for.
@@ -109,9 +135,14 @@ pub(super) struct ForeignKey {
 impl ForeignKey {
     /// `foreign key ("a") references "s"."t" ("b")`
     pub(super) fn definition(&self) -> String {
+        self.definition_on(&self.column)
+    }
+
+    /// The same on a column that has another name for now.
+    pub(super) fn definition_on(&self, column: &Ident) -> String {
         frag![
             "foreign key (",
-            &self.column,
+            column,
             ") references ",
             self.target.table_sql(),
             " (",

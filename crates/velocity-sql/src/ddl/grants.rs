@@ -4,7 +4,7 @@ use velocity_schema::Schema;
 
 use crate::frag;
 use crate::fragment::Fragment;
-use crate::ident::Ident;
+use crate::ident::{Ident, quote_literal};
 use crate::names::TableNames;
 
 /// The grants on both tables, after taking back whatever was there.
@@ -23,14 +23,12 @@ pub(super) fn grants(schema: &Schema, names: &TableNames) -> String {
     insertable.push(Ident::fixed("deleted_at"));
     let update = columns(&insertable);
     let role = || Fragment::ident(names.role());
-    frag![
-        "revoke all on ",
-        names.table_sql(),
-        ", ",
-        names.history_sql(),
-        " from public, ",
-        role(),
-        ";\n",
+    let revoke = format!(
+        "select platform.revoke_rights({}, {});\n",
+        names.regclass(),
+        quote_literal(names.history.as_str())
+    );
+    let grant = frag![
         "grant select (",
         columns(&readable),
         "), insert (",
@@ -46,6 +44,6 @@ pub(super) fn grants(schema: &Schema, names: &TableNames) -> String {
         names.history_sql(),
         " to ",
         role(),
-    ]
-    .inline()
+    ];
+    revoke + &grant.inline()
 }

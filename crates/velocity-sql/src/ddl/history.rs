@@ -5,13 +5,42 @@ use crate::fragment::Fragment;
 use crate::ident::{Ident, quote_literal};
 use crate::names::TableNames;
 
+/// The columns of an event table, with their types as the catalog shows them, and whether they are never null.
+pub(super) const COLUMNS: [(&str, &str, bool); 16] = [
+    ("seq", "bigint", true),
+    ("xid", "xid8", true),
+    ("occurred_at", "timestamp with time zone", true),
+    ("record_id", "text", true),
+    ("version", "bigint", true),
+    ("operation", "text", true),
+    ("actor", "text", true),
+    ("actor_type", "text", false),
+    ("strategy", "text", false),
+    ("request_id", "text", false),
+    ("trace_id", "text", false),
+    ("reason", "text", false),
+    ("changed", "text[]", false),
+    ("state", "jsonb", false),
+    ("prev_hash", "bytea", false),
+    ("hash", "bytea", true),
+];
+
+/// The indexes of an event table, with the statements that make them.
+pub(super) fn indexes(names: &TableNames) -> [(Ident, String); 2] {
+    let make = |suffix: &str, columns: &'static str| {
+        let name = Ident::fitted(&format!("{}_{suffix}", names.history.as_str()));
+        let sql = frag!["create index if not exists ", &name, " on ", names.history_sql(), columns].inline();
+        (name, sql)
+    };
+    [make("record", " (record_id, version desc)"), make("order", " (seq)")]
+}
+
 /// The event table, its sequence, its indexes and its default partition. Columns as the ledger's design has them.
 pub(super) fn create_history(names: &TableNames) -> String {
     let table = || names.history_sql();
     let sequence = Fragment::column(&names.schema, &names.sequence).inline();
     let default_partition = Fragment::column(&names.schema, &default_partition(names));
-    let by_record = Ident::fitted(&format!("{}_record", names.history.as_str()));
-    let by_seq = Ident::fitted(&format!("{}_order", names.history.as_str()));
+    let [(_, by_record), (_, by_seq)] = indexes(names);
     let columns = format!(
         " (
   seq bigint not null default nextval({}::regclass),
@@ -42,22 +71,9 @@ pub(super) fn create_history(names: &TableNames) -> String {
     ]
     .inline()
         + &columns
+        + &frag!["create table ", default_partition, " partition of ", table(), " default;\n",].inline()
+        + &format!("{by_record};\n{by_seq};\n")
         + &frag![
-            "create table ",
-            default_partition,
-            " partition of ",
-            table(),
-            " default;\n",
-            "create index ",
-            &by_record,
-            " on ",
-            table(),
-            " (record_id, version desc);\n",
-            "create index ",
-            &by_seq,
-            " on ",
-            table(),
-            " (seq);\n",
             "alter sequence ",
             Fragment::column(&names.schema, &names.sequence),
             " owned by ",

@@ -31,17 +31,19 @@ pub struct WantedIndex {
     pub tail: String,
     /// For people: `status, -created_at`.
     pub shown: String,
+    /// The fields of a unique one; none of the others.
+    pub fields: Vec<FieldName>,
 }
 
 impl WantedIndex {
-    /// `create [unique] index [concurrently] …`
-    pub fn create(&self, names: &TableNames, concurrently: bool) -> String {
+    /// `create [unique] index [concurrently] …` under a name.
+    pub(super) fn create_as(&self, name: &Ident, names: &TableNames, concurrently: bool) -> String {
         frag![
             "create ",
             if self.kind == IndexKind::Unique { "unique " } else { "" },
             "index ",
             if concurrently { "concurrently " } else { "" },
-            &self.name,
+            name,
             " on ",
             names.table_sql(),
         ]
@@ -51,10 +53,30 @@ impl WantedIndex {
     }
 }
 
+/// How a field is written in an index.
+type Column<'a> = &'a dyn Fn(&FieldName) -> Fragment;
+/// What a field is called in an index's name.
+type Word<'a> = &'a dyn Fn(&FieldName) -> String;
+
 /// All indexes of a schema besides the primary key's.
 pub fn wanted_indexes(schema: &Schema, names: &TableNames) -> Vec<WantedIndex> {
+    indexes_on(schema, names, &|field| Fragment::ident(&Ident::from(field)))
+}
+
+/// The same on columns that have other names for now; the indexes' names are the final ones.
+pub(super) fn indexes_on(schema: &Schema, names: &TableNames, column: Column<'_>) -> Vec<WantedIndex> {
+    build(schema, names, column, &FieldName::to_string)
+}
+
+/// The names that the same indexes have, in the same order, where fields are called otherwise.
+pub(super) fn names_with(schema: &Schema, names: &TableNames, word: Word<'_>) -> Vec<Ident> {
+    let all = build(schema, names, &|field| Fragment::ident(&Ident::from(field)), word);
+    all.into_iter().map(|index| index.name).collect()
+}
+
+fn build(schema: &Schema, names: &TableNames, column: Column<'_>, word: Word<'_>) -> Vec<WantedIndex> {
     let mut all: Vec<WantedIndex> =
-        unique_fields(schema).iter().map(|fields| unique(fields, names)).collect();
+        unique_fields(schema).iter().map(|fields| unique(fields, names, column, word)).collect();
     for field in schema.fields() {
         let name = field.name.as_str();
         if name == "id" || field.unique {
@@ -62,16 +84,18 @@ pub fn wanted_indexes(schema: &Schema, names: &TableNames) -> Vec<WantedIndex> {
         }
         match &field.kind {
             FieldType::Json if field.filterable => all.push(WantedIndex {
-                name: names.on_fields([name], "gin"),
+                name: names.on_fields([word(&field.name).as_str()], "gin"),
                 kind: IndexKind::Gin,
-                tail: frag!["using gin (", &Ident::from(&field.name), " jsonb_path_ops)"].inline(),
+                tail: frag!["using gin (", column(&field.name), " jsonb_path_ops)"].inline(),
                 shown: name.to_owned(),
+                fields: Vec::new(),
             }),
             FieldType::Array { .. } if field.filterable => all.push(WantedIndex {
-                name: names.on_fields([name], "gin"),
+                name: names.on_fields([word(&field.name).as_str()], "gin"),
                 kind: IndexKind::Gin,
-                tail: frag!["using gin (", &Ident::from(&field.name), ")"].inline(),
+                tail: frag!["using gin (", column(&field.name), ")"].inline(),
                 shown: name.to_owned(),
+                fields: Vec::new(),
             }),
             FieldType::Json | FieldType::Array { .. } | FieldType::Bytes { .. } => {}
             // A foreign key's column is looked up when its target is deleted.
@@ -80,16 +104,17 @@ pub fn wanted_indexes(schema: &Schema, names: &TableNames) -> Vec<WantedIndex> {
                 || field.reference.as_ref().is_some_and(|r| r.enforce) =>
             {
                 all.push(WantedIndex {
-                    name: names.on_fields([name], "idx"),
+                    name: names.on_fields([word(&field.name).as_str()], "idx"),
                     kind: IndexKind::Btree,
-                    tail: frag!["(", &Ident::from(&field.name), ", \"id\")"].inline(),
+                    tail: frag!["(", column(&field.name), ", \"id\")"].inline(),
                     shown: name.to_owned(),
+                    fields: Vec::new(),
                 });
             }
             _ => {}
         }
     }
-    all.extend(schema.indexes().iter().map(|index| requested(index, names)));
+    all.extend(schema.indexes().iter().map(|index| requested(index, names, column, word)));
     all
 }
 
@@ -99,34 +124,43 @@ pub fn unique_fields(schema: &Schema) -> Vec<Vec<FieldName>> {
     alone.chain(schema.unique().iter().cloned()).collect()
 }
 
-fn unique(fields: &[FieldName], names: &TableNames) -> WantedIndex {
-    let columns = Fragment::join(fields.iter().map(|field| Fragment::ident(&Ident::from(field))), ", ");
+fn unique(fields: &[FieldName], names: &TableNames, column: Column<'_>, word: Word<'_>) -> WantedIndex {
+    let columns = Fragment::join(fields.iter().map(column), ", ");
+    let words: Vec<String> = fields.iter().map(word).collect();
     WantedIndex {
-        name: names.on_fields(fields.iter().map(FieldName::as_str), "key"),
+        name: names.on_fields(words.iter().map(String::as_str), "key"),
         kind: IndexKind::Unique,
         tail: columns.parenthesised().inline(),
         shown: fields.iter().map(FieldName::as_str).collect::<Vec<_>>().join(", "),
+        fields: fields.to_vec(),
     }
 }
 
-fn requested(index: &velocity_schema::schema::Index, names: &TableNames) -> WantedIndex {
+fn requested(
+    index: &velocity_schema::schema::Index,
+    names: &TableNames,
+    column: Column<'_>,
+    word: Word<'_>,
+) -> WantedIndex {
     let shown: Vec<String> = index
         .keys
         .iter()
         .map(|key| format!("{}{}", if key.descending { "-" } else { "" }, key.field))
         .collect();
     let columns = Fragment::join(
-        index
-            .keys
-            .iter()
-            .map(|key| frag![&Ident::from(&key.field), if key.descending { " desc" } else { "" }]),
+        index.keys.iter().map(|key| frag![column(&key.field), if key.descending { " desc" } else { "" }]),
         ", ",
     );
-    let condition = index.condition.as_ref().map_or_else(Fragment::empty, |filter| {
-        frag![" where ", condition::to_sql(filter, &|name| Fragment::ident(&Ident::from(name)))]
-    });
+    let condition = index
+        .condition
+        .as_ref()
+        .map_or_else(Fragment::empty, |filter| frag![" where ", condition::to_sql(filter, column)]);
     let tail = frag![columns.parenthesised(), condition].inline();
-    let words: Vec<String> = shown.iter().map(|word| word.replace('-', "desc:")).collect();
+    let words: Vec<String> = index
+        .keys
+        .iter()
+        .map(|key| format!("{}{}", if key.descending { "desc:" } else { "" }, word(&key.field)))
+        .collect();
     // The condition is part of the name, so that two partial indexes on the same fields stay apart.
     let suffix = index
         .condition
@@ -137,6 +171,7 @@ fn requested(index: &velocity_schema::schema::Index, names: &TableNames) -> Want
         kind: IndexKind::Btree,
         tail,
         shown: shown.join(", "),
+        fields: Vec::new(),
     }
 }
 

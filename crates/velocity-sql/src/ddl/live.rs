@@ -24,6 +24,8 @@ pub struct LiveTable {
     pub triggers: BTreeMap<String, bool>,
     /// Names of policies; the value is whether it concerns the domain's role or everyone.
     pub policies: BTreeMap<String, bool>,
+    /// The columns that each index and constraint looks at, in expressions and conditions too: `index x`, `constraint x`.
+    pub uses: BTreeMap<String, BTreeSet<String>>,
     /// Whether row-level security is on.
     pub row_security: bool,
     /// Our tags: `policy velocity_select`, `column amount`, `constraint x`, `index x`, `trigger x`, `table` (the grants), with

@@ -1,28 +1,35 @@
 //! The steps from what is there to what is wanted. Pure, and without errors: what cannot be done is a blocked step.
 
+mod base;
+mod checks;
 mod columns;
+mod conversion;
 mod decide;
+mod delete;
+mod draft;
+mod events;
 mod guards;
 mod indexes;
 mod references;
+mod shadows;
 
 use std::fmt::Write;
 
 pub use decide::{Approval, Decision};
+pub use delete::delete_plan;
 
 use sha2::{Digest, Sha256};
-use velocity_schema::{Field, Schema};
+use velocity_schema::Schema;
 
-use super::columns::{checks, create_table, default_literal};
-use super::history;
-use super::live::Live;
+use super::columns::{checks, create_table};
+use super::live::{Live, LiveTable};
 use super::step::{Lock, Stage, Step};
 use crate::frag;
-use crate::fragment::Fragment;
-use crate::ident::{Ident, quote_literal};
+use crate::ident::{IDENT_MAX, Ident, quote_literal};
 use crate::names::TableNames;
-
-const LATER: &str = "changing this in place is not supported yet; the table keeps serving its old shape";
+use base::Base;
+use draft::Draft;
+use guards::Renew;
 
 /// What a reconcile is to do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -63,12 +70,8 @@ impl Plan {
     /// The hash of exactly this change: what an approval names. Upkeep is no part of it, so that it does not change with
     /// the calendar.
     pub fn hash(&self) -> String {
-        let all: Vec<&str> = self
-            .steps
-            .iter()
-            .filter(|step| !step.upkeep)
-            .map(|step| step.sql.as_str())
-            .collect();
+        let all: Vec<&str> =
+            self.steps.iter().filter(|step| !step.upkeep).map(|step| step.sql.as_str()).collect();
         format!("sha256:{}", fingerprint(&all.join(";\n")))
     }
 }
@@ -87,18 +90,75 @@ pub fn plan(schema: &Schema, live: &Live, month: (i32, u32)) -> Plan {
     let mut plan = Plan { creates_table: live.table.is_none(), ..Plan::default() };
     domain(&names, live, &mut plan);
     match &live.table {
-        None => plan.steps.push(Step::safe(Stage::Switch, 
-            format!("create table {}", names.display()),
-            Lock::None,
-            tagged(create_table(schema, &names), column_tags(schema.fields(), &names)),
-        )),
-        Some(table) => columns::plan(schema, &names, table, &mut plan),
+        Some(table) => change(schema, &names, live, table, month, &mut plan),
+        None => match &live.trashed_table {
+            Some(trashed) => {
+                let sql = call("untrash_table", &[trashed.id.to_string()]);
+                let summary = format!("bring {} back from the trash", names.display());
+                plan.steps.push(Step::safe(Stage::Switch, summary, Lock::AccessExclusive, sql));
+                plan.again = true;
+            }
+            None => create(schema, &names, live, month, &mut plan),
+        },
     }
-    events(&names, live, month, &mut plan);
-    indexes::plan(schema, &names, live, &mut plan);
-    references::plan(schema, &names, live, &mut plan);
-    guards::plan(schema, &names, live, &mut plan);
     plan
+}
+
+fn create(schema: &Schema, names: &TableNames, live: &Live, month: (i32, u32), plan: &mut Plan) {
+    let columns = schema
+        .fields()
+        .iter()
+        .map(|field| stamp("column", names, field.name.as_str(), &columns::source_of(field)));
+    let checks = schema.fields().iter().flat_map(checks);
+    let checks =
+        checks.map(|(name, condition)| stamp("constraint", names, name.as_str(), &condition.inline()));
+    let sql = tagged(create_table(schema, names), columns.chain(checks).collect());
+    plan.steps.push(Step::safe(Stage::Switch, format!("create table {}", names.display()), Lock::None, sql));
+    events::plan(names, live, month, plan);
+    indexes::first(schema, names, plan);
+    references::first(schema, names, live, plan);
+    guards::plan(schema, names, live, Renew::default(), plan);
+    if plan.waiting.is_empty() {
+        guards::shape(schema, names, live, plan);
+    }
+}
+
+fn change(
+    schema: &Schema,
+    names: &TableNames,
+    live: &Live,
+    table: &LiveTable,
+    month: (i32, u32),
+    plan: &mut Plan,
+) {
+    let base = Base::of(schema, names, live, table);
+    let mut draft = Draft::default();
+    shadows::plan(&base, &mut draft);
+    columns::plan(&base, &mut draft);
+    checks::plan(&base, &mut draft);
+    indexes::plan(&base, &mut draft);
+    references::plan(&base, plan, &mut draft);
+    let renew = Renew { policies: draft.renew_policies, grants: draft.renew_grants };
+    let mut drops = Draft::default();
+    guards::drops(schema, names, live, renew, &mut drops);
+    plan.foreign = draft.foreign;
+    plan.foreign.append(&mut drops.foreign);
+    for part in [draft.columns, draft.built, drops.drops, draft.drops, draft.moves, draft.settles] {
+        plan.steps.extend(part);
+    }
+    events::plan(names, live, month, plan);
+    guards::plan(schema, names, live, renew, plan);
+    if draft.renamed {
+        let sql = call("restamp", &[names.regclass()]);
+        plan.steps.push(Step::safe(Stage::Switch, "renew the tags", Lock::None, sql));
+    }
+    if plan.waiting.is_empty() {
+        guards::shape(schema, names, live, plan);
+    } else if !live.shapes.is_empty() {
+        // A table that is served keeps its shape until what its new references point to is there.
+        plan.steps.retain(|step| step.upkeep);
+    }
+    plan.steps.extend(draft.finish);
 }
 
 /// The statements, with the tags of what they make behind them.
@@ -106,27 +166,41 @@ fn tagged(sql: String, tags: Vec<String>) -> String {
     std::iter::once(sql).chain(tags).collect::<Vec<_>>().join(";\n")
 }
 
-/// The tags of what fields bring besides their columns: checks and defaults, whose text the catalog does not keep.
-fn column_tags(fields: &[Field], names: &TableNames) -> Vec<String> {
-    let mut tags = Vec::new();
-    for field in fields {
-        for (name, condition) in checks(field) {
-            tags.push(comment(&frag!["constraint ", &name, " on ", names.table_sql()], &condition.inline()));
-        }
-        if let Some(default) = default_literal(field) {
-            tags.push(comment(
-                &frag!["column ", names.table_sql(), ".", &Ident::from(&field.name)],
-                &default,
-            ));
-        }
-    }
-    tags
+/// `select platform.f(…)` with arguments that are SQL.
+fn call(function: &str, arguments: &[String]) -> String {
+    format!("select platform.{function}({})", arguments.join(", "))
 }
 
-/// `comment on … is 'velocity:…'`: how the next reconcile knows the text that made a thing.
-fn comment(on: &Fragment, text: &str) -> String {
-    frag!["comment on ", on.clone(), " is "].inline()
-        + &quote_literal(&format!("velocity:{}", fingerprint(text)))
+/// Tags a thing of the main table with the text that made it: how the next reconcile knows it, and knows it unchanged.
+fn stamp(kind: &str, names: &TableNames, name: &str, source: &str) -> String {
+    stamp_as(kind, names, name, &fingerprint(source))
+}
+
+/// The same with the text's fingerprint.
+fn stamp_as(kind: &str, names: &TableNames, name: &str, fingerprint: &str) -> String {
+    call("stamp", &[quote_literal(kind), names.regclass(), quote_literal(name), quote_literal(fingerprint)])
+}
+
+/// What a thing is called until the one that has its name is gone.
+fn temporary(name: &Ident) -> Ident {
+    const SUFFIX: &str = "~new";
+    if name.as_str().len() + SUFFIX.len() <= IDENT_MAX {
+        return Ident::fitted(&format!("{}{SUFFIX}", name.as_str()));
+    }
+    // `fitted` would cut the suffix off with the end; the hash of the whole keeps it apart.
+    Ident::fitted(&format!("{}{}{SUFFIX}", name.as_str(), "~".repeat(IDENT_MAX)))
+}
+
+/// One batch of an update of all rows that a condition holds for, as [`super::step::How::Batches`] has it. The table is `t`
+/// in the condition and in what is set.
+fn batch(base: &Base<'_>, condition: &str, set: &str) -> String {
+    let table = base.names.table_sql().inline();
+    let id = base.table.columns.get("id").map_or("text", |column| column.sql_type.as_str());
+    format!(
+        "with batch as (select id from {table} where $1::text is null or id > $1::text::{id} order by id limit $2::bigint),
+done as (update {table} t set {set} from batch where t.id = batch.id and {condition})
+select (select id::text from batch order by id desc limit 1), (select count(*) from batch)"
+    )
 }
 
 fn domain(names: &TableNames, live: &Live, plan: &mut Plan) {
@@ -137,7 +211,8 @@ fn domain(names: &TableNames, live: &Live, plan: &mut Plan) {
     );
     if !live.role_ready {
         let role = names.role();
-        plan.steps.push(Step::safe(Stage::Switch, 
+        plan.steps.push(Step::safe(
+            Stage::Switch,
             format!("create role {}", role.as_str()),
             Lock::None,
             format!("{lock}select platform.ensure_domain_role({})", quote_literal(role.as_str())),
@@ -154,27 +229,12 @@ fn domain(names: &TableNames, live: &Live, plan: &mut Plan) {
             " to ",
             names.role(),
         ];
-        plan.steps.push(Step::safe(Stage::Switch, 
+        plan.steps.push(Step::safe(
+            Stage::Switch,
             format!("create schema {}", names.schema.as_str()),
             Lock::None,
             format!("{lock}{}", sql.inline()),
         ));
-    }
-}
-
-/// The event table, and the partitions of this and the next months. A month whose events are in the default partition
-/// already (no operator ran when it began) stays there: moving them would hold up writers.
-fn events(names: &TableNames, live: &Live, month: (i32, u32), plan: &mut Plan) {
-    if live.history.is_none() {
-        let summary = format!("create the event table {}", names.history.as_str());
-        plan.steps.push(Step::safe(Stage::Switch, summary, Lock::None, history::create_history(names)));
-    }
-    for of in history::months_from(month) {
-        let (name, sql) = history::partition_for(names, of.0, of.1);
-        if !live.partitions.contains(name.as_str()) && !live.default_months.contains(&of) {
-            let summary = format!("create partition {}", name.as_str());
-            plan.steps.push(Step::safe(Stage::Switch, summary, Lock::ShareUpdateExclusive, sql).upkeep());
-        }
     }
 }
 
@@ -184,9 +244,9 @@ fn alter(names: &TableNames) -> String {
 }
 
 /// Makes Postgres check the rows that were there before a constraint; writers go on meanwhile.
-fn validate(name: &Ident, names: &TableNames) -> Step {
+fn validate(name: &Ident, names: &TableNames, stage: Stage) -> Step {
     let sql = alter(names) + &frag!["validate constraint ", name].inline();
-    Step::safe(Stage::Switch, format!("validate {}", name.as_str()), Lock::ShareUpdateExclusive, sql)
+    Step::safe(stage, format!("validate {}", name.as_str()), Lock::ShareUpdateExclusive, sql)
 }
 
 /// Whether a constraint, as the catalog shows it, has not been checked for the rows that were there before it.

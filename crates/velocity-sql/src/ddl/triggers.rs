@@ -5,18 +5,44 @@
 //! event for them, and a bulk insert writes its events set-wise (measured: 30 µs a row against 28 µs for an insert
 //! from within the row trigger, which would leave such orphans).
 
-use velocity_schema::{Schema, Value};
+use velocity_schema::Schema;
 
-use super::HIDDEN_COLUMNS;
 use super::columns::foreign_keys;
 use crate::frag;
 use crate::fragment::Fragment;
 use crate::ident::{Ident, quote_literal};
 use crate::names::TableNames;
-use crate::sql_type::SqlType;
 
 /// The settings that make the text form of every value the same in every session.
 const FIXED_SETTINGS: &str = "set search_path = pg_catalog, pg_temp\n  set timezone = 'UTC'\n  set bytea_output = 'hex'\n  set extra_float_digits = 1";
+
+/// The name of the trigger that completes a row. Triggers of a kind fire by name: the one that converts comes after it.
+const BEFORE: &str = "velocity_before";
+/// The name of the trigger that fills shadow columns.
+pub(super) const CONVERT: &str = "velocity_convert";
+
+/// The trigger that fills shadow columns.
+pub(super) fn convert_trigger(names: &TableNames) -> String {
+    frag![
+        "create or replace trigger ",
+        &Ident::fixed(CONVERT),
+        " before insert or update on ",
+        names.table_sql(),
+        " for each row execute function ",
+        Fragment::column(&names.schema, &names.convert_function()),
+        "()"
+    ]
+    .inline()
+}
+
+/// The body of its function, given each shadow column with its value.
+pub(super) fn convert_body(assignments: &[(Ident, Fragment)]) -> String {
+    let lines: Vec<String> = assignments
+        .iter()
+        .map(|(shadow, value)| format!("  new.{shadow} := {};\n", value.clone().inline()))
+        .collect();
+    format!("\nbegin\n{}  return new;\nend\n", lines.concat())
+}
 
 /// The triggers: name, when, and the function's name.
 pub(super) fn triggers(names: &TableNames) -> Vec<(&'static str, String)> {
@@ -39,7 +65,7 @@ pub(super) fn triggers(names: &TableNames) -> Vec<(&'static str, String)> {
         (name, sql)
     };
     vec![
-        create("velocity_before", "before insert or update", "for each row", &before),
+        create(BEFORE, "before insert or update", "for each row", &before),
         create(
             "velocity_insert",
             "after insert",
@@ -85,10 +111,28 @@ fn context() -> String {
     ["actor_type", "strategy", "request_id", "trace_id", "reason"].map(setting).join(", ")
 }
 
-fn hidden() -> String {
-    let names = Value::Array(HIDDEN_COLUMNS.iter().map(|name| Value::String((*name).to_owned())).collect());
-    Fragment::bind(SqlType::TextArray, names).inline()
+/// Most pairs of one `jsonb_build_object`: a function takes at most 100 arguments.
+const PAIRS_MAX: usize = 50;
+
+/// The state of a row: exactly the fields of the schema, whatever other columns the table has (fields that are being
+/// converted or were dropped, columns of strangers). Measured as fast as `to_jsonb` of the row less the hidden columns: 4.6
+/// and 4.3 us for 15 fields.
+fn state(schema: &Schema, row: &str) -> String {
+    let pairs: Vec<String> = schema
+        .fields()
+        .iter()
+        .map(|field| format!("{}, {row}.{}", quote_literal(field.name.as_str()), Ident::from(&field.name)))
+        .collect();
+    let objects: Vec<String> =
+        pairs.chunks(PAIRS_MAX).map(|chunk| format!("jsonb_build_object({})", chunk.join(", "))).collect();
+    if objects.len() == 1 { objects.concat() } else { format!("({})", objects.join(" || ")) }
 }
+
+/// Whether a statement is the owner's own rewriting of values in another form, which is no change of a record. The setting
+/// alone is not enough: a client could set it. The function runs as the owner, so `session_user` is the owner only when the
+/// owner logged in.
+const BACKFILL: &str =
+    "current_setting('velocity.operation', true) = 'BACKFILL' and session_user = current_user";
 
 /// The name under which a table's events are hashed: an event cannot be moved to another table.
 fn chain_name(names: &TableNames) -> String {
@@ -148,6 +192,9 @@ declare
   changed text[];
   previous bytea;
 begin
+  if tg_op = 'UPDATE' and {BACKFILL} then
+    return new;
+  end if;
   if actor is null then
     raise exception 'a write needs an actor' using errcode = 'VL001', hint = 'set velocity.actor in the transaction';
   end if;
@@ -176,7 +223,7 @@ begin
   end if;
   new.updated_by := actor;
   new._head_hash := platform.event_hash({chain}, previous, new.id::text, new.version, new.updated_at, operation, actor,
-    {context}, changed, (to_jsonb(new) - {hidden})::text);
+    {context}, changed, {state}::text);
   return new;
 end
 ",
@@ -185,7 +232,7 @@ end
         changed = changed(schema, "old", "new"),
         chain = chain_name(names),
         context = context(),
-        hidden = hidden(),
+        state = state(schema, "new"),
     )
 }
 
@@ -222,16 +269,19 @@ fn after(schema: &Schema, names: &TableNames) -> String {
 declare
   _actor constant text := {actor};
 begin
+  if tg_op = 'UPDATE' and {BACKFILL} then
+    return null;
+  end if;
   if tg_op = 'INSERT' then
 {living_insert}    insert into {history} ({columns})
     select _new.updated_at, _new.id::text, _new.version, {INSERT_OPERATION}, _actor, {context}, null,
-      to_jsonb(_new) - {hidden}, null, _new._head_hash
+      {state}, null, _new._head_hash
     from new_rows _new;
   elsif tg_op = 'UPDATE' then
 {living_update}    insert into {history} ({columns})
     select _new.updated_at, _new.id::text, _new.version, {update_operation}, _actor, {context},
       {changed},
-      to_jsonb(_new) - {hidden}, _old._head_hash, _new._head_hash
+      {state}, _old._head_hash, _new._head_hash
     from new_rows _new join old_rows _old on _old.id = _new.id;
   elsif tg_op = 'DELETE' then
     if _actor is null then
@@ -255,6 +305,6 @@ end
         update_operation = update_operation("_old", "_new"),
         changed = changed(schema, "_old", "_new"),
         chain = chain_name(names),
-        hidden = hidden(),
+        state = state(schema, "_new"),
     )
 }

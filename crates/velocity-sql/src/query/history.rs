@@ -25,6 +25,15 @@ pub const HISTORY_COLUMNS: [(&str, SqlType); 10] = [
     ("state", SqlType::Jsonb),
 ];
 
+/// The columns of the changes of a table's fields, in order. Changes of one step were made at the same time.
+pub const CHANGE_COLUMNS: [(&str, SqlType); 5] = [
+    ("seq", SqlType::Int8),
+    ("made_at", SqlType::Timestamptz),
+    ("kind", SqlType::Text),
+    ("field", SqlType::Text),
+    ("became", SqlType::Text),
+];
+
 /// A page of history as the caller asks for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HistoryRequest {
@@ -118,11 +127,34 @@ impl HistoryPlan {
             Fragment::join(columns, ", "),
             " from ",
             table.names.history_sql(),
-            " where record_id = ",
+            " where ",
+            table.is_shape(),
+            " and record_id = ",
             Fragment::text(self.record_id.as_str()),
             before,
             " order by version desc limit ",
             limit
+        ]
+        .render()
+    }
+
+    /// What happened to the table's fields since its first event, in order: columns as [`CHANGE_COLUMNS`].
+    ///
+    /// It comes before the page, in the same transaction. Its condition names the table in a branch that is folded away:
+    /// the table's lock is held from here on, so that no change comes between this and the events. And the table is
+    /// locked before its history, as writes and changes do it too.
+    pub fn render_changes(table: &TableSql) -> Rendered {
+        let columns = CHANGE_COLUMNS.map(|(name, _)| Fragment::sql(name));
+        frag![
+            "select ",
+            Fragment::join(columns, ", "),
+            " from platform.field_changes where (",
+            table.is_shape(),
+            " or exists (select from ",
+            table.from(),
+            ")) and domain = current_user and history = ",
+            Fragment::text(table.names.history.as_str()),
+            " order by id"
         ]
         .render()
     }

@@ -92,7 +92,14 @@ impl ListPlan {
 
     fn source(&self, table: &TableSql) -> Fragment {
         let conditions = self.conditions.iter().map(|condition| frag![" and ", condition.render(table)]);
-        frag![" from ", table.from(), " where deleted_at is null", Fragment::join(conditions, "")]
+        frag![
+            " from ",
+            table.from(),
+            " where ",
+            table.is_shape(),
+            " and deleted_at is null",
+            Fragment::join(conditions, "")
+        ]
     }
 
     fn order(&self, table: &TableSql) -> Fragment {

@@ -23,7 +23,7 @@ mod write;
 
 pub use cursor::CursorKey;
 pub use error::{PlanCode, PlanError};
-pub use history::{HISTORY_COLUMNS, HistoryPlan, HistoryRequest};
+pub use history::{CHANGE_COLUMNS, HISTORY_COLUMNS, HistoryPlan, HistoryRequest};
 pub use list::COUNT_BOUND;
 pub use operator::Operator;
 pub use plan::{ListPlan, SortKey, Total};

@@ -15,6 +15,8 @@ pub struct TableSql {
     /// Positions of the columns that writers set: id and the declared fields.
     writable: Vec<usize>,
     pub(super) has_row_filters: bool,
+    /// The call of the shape function.
+    shape: Fragment,
 }
 
 #[derive(Debug, Clone)]
@@ -34,8 +36,11 @@ impl TableSql {
         });
         let writable =
             schema.fields().iter().enumerate().filter(|(_, field)| !field.system).map(|(at, _)| at);
+        let names = TableNames::of(schema.path());
+        let function = names.shape_function(schema.hash().as_str());
         Self {
-            names: TableNames::of(schema.path()),
+            shape: Fragment::column(&names.schema, &function) + Fragment::sql("()"),
+            names,
             columns: columns.collect(),
             writable: writable.collect(),
             has_row_filters: !schema.access().row_filters().is_empty(),
@@ -86,5 +91,11 @@ impl TableSql {
 
     pub(super) fn from(&self) -> Fragment {
         self.names.table_sql()
+    }
+
+    /// True while the table is as the schema says; without the function that it calls no statement is planned. It comes
+    /// first in every condition: what else there is may make no sense on another shape, and has other errors.
+    pub(super) fn is_shape(&self) -> Fragment {
+        self.shape.clone()
     }
 }

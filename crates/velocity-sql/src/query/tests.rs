@@ -139,7 +139,9 @@ fn the_statements_of_records() {
         table.insert_many(&OnConflict::Skip(vec![vec![0], vec![5]])),
         table.insert_many(&OnConflict::Update(vec![0])),
     ];
+    let function = format!("{}()", table.names().shape_function(schema().hash().as_str()).quoted());
     for shape in &all {
+        assert!(shape.sql.contains(&function), "{}", shape.sql);
         let highest = shape.slots.len();
         assert!(
             shape.sql.contains(&format!("${highest}")) && !shape.sql.contains(&format!("${}", highest + 1))
@@ -156,7 +158,9 @@ fn history_is_read_by_record_and_version() {
     let plan = HistoryPlan::plan(&schema, &id, &HistoryRequest::default(), &key()).unwrap();
     let cursor = plan.cursor_after(&key(), 7);
     let next = HistoryPlan::plan(&schema, &id, &HistoryRequest { limit: 5, cursor }, &key()).unwrap();
-    assert_snapshot!(shown(&next.render(&TableSql::new(&schema))));
+    let table = TableSql::new(&schema);
+    let pages = [shown(&HistoryPlan::render_changes(&table)), shown(&next.render(&table))];
+    assert_snapshot!(pages.join("\n\n"));
     for (pairs, code) in [
         (&[("at", "2026-01-01T00:00:00Z")][..], super::PlanCode::ValidationError),
         (&[("limi", "5")], super::PlanCode::ValidationError),

@@ -1,6 +1,9 @@
 //! Statements on single records and on batches of them. Their texts depend on the schema and the shape only; the
 //! values are bound by whoever runs them, slot by slot.
 //!
+//! Each names the table's shape function, which Postgres folds away while it plans: in the condition, or where there is
+//! none, as the flag that comes back.
+//!
 //! No `on conflict`: the triggers see every row that is tried, and a deleted record must keep its place.
 
 use velocity_schema::Value;
@@ -82,7 +85,9 @@ impl TableSql {
             self.all(),
             " from ",
             self.from(),
-            " where deleted_at is null and \"id\" = ",
+            " where ",
+            self.is_shape(),
+            " and deleted_at is null and \"id\" = ",
             id
         ])
     }
@@ -100,7 +105,8 @@ impl TableSql {
             values,
             ") returning ",
             self.all(),
-            ", true"
+            ", ",
+            self.is_shape()
         ])
     }
 
@@ -125,7 +131,9 @@ impl TableSql {
             self.from(),
             " set ",
             assignments,
-            " where \"id\" = ",
+            " where ",
+            self.is_shape(),
+            " and \"id\" = ",
             id,
             " and deleted_at is null returning ",
             self.all(),
@@ -170,7 +178,9 @@ impl TableSql {
         draft.finish(frag![
             "with changed as (update ",
             self.from(),
-            " set deleted_at = null where \"id\" = ",
+            " set deleted_at = null where ",
+            self.is_shape(),
+            " and \"id\" = ",
             deleted,
             " and deleted_at is not null returning ",
             self.all(),
@@ -199,7 +209,8 @@ impl TableSql {
                 self.list(self.writable().iter().copied()),
                 ") select ",
                 self.unpacked(),
-                " from given g",
+                " from given g where ",
+                self.is_shape(),
                 guard,
                 " order by g._n"
             ]
@@ -218,7 +229,7 @@ impl TableSql {
             }
             OnConflict::Skip(keys) => {
                 let taken = keys.iter().map(|key| frag!["not exists (", self.holder(key), ")"]);
-                let guard = frag![" where ", Fragment::join(taken, " and ")];
+                let guard = frag![" and ", Fragment::join(taken, " and ")];
                 frag![
                     "with given as (",
                     given,
@@ -245,11 +256,13 @@ impl TableSql {
                     " as r set ",
                     Fragment::join(assignments, ", "),
                     " from given g where ",
+                    self.is_shape(),
+                    " and ",
                     self.same_key(key),
                     " and r.deleted_at is null returning ",
                     self.receipt("r", key),
                     ", false as _new), added as (",
-                    insert(frag![" where not exists (", self.holder(key), ")"]),
+                    insert(frag![" and not exists (", self.holder(key), ")"]),
                     " returning ",
                     self.receipt("r", key),
                     ", true as _new) select * from changed union all select * from added"
@@ -273,7 +286,9 @@ impl TableSql {
             self.from(),
             " set ",
             assignments,
-            " where \"id\" = ",
+            " where ",
+            self.is_shape(),
+            " and \"id\" = ",
             id,
             " and deleted_at is null"
         ];

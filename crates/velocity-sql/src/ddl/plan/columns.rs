@@ -1,40 +1,65 @@
-//! Columns with their types, nullability, defaults and checks.
+//! Columns: new ones, renamed ones, from and to the trash; whether they may be null, and their defaults.
 
 use std::collections::BTreeSet;
 
-use velocity_schema::{Field, Schema};
+use velocity_schema::Field;
 
-use super::{LATER, Plan, alter, column_tags, comment, fingerprint, is_unchecked, tagged, validate};
+use super::base::{Base, SHADOW, Source};
+use super::draft::Draft;
+use super::{alter, call, fingerprint, stamp, tagged};
 use crate::ddl::HIDDEN_COLUMNS;
-use crate::ddl::columns::{CHECK_RULES, check_name, checks, column_definition, default_literal};
-use crate::ddl::live::{LiveColumn, LiveTable};
-use crate::ddl::step::{Class, Lock, Stage, Step};
+use crate::ddl::columns::{check_name, checks, column_definition, default_literal};
+use crate::ddl::step::{Check, Class, How, Lock, Otherwise, Stage, Step};
 use crate::frag;
-use crate::ident::Ident;
-use crate::names::TableNames;
+use crate::fragment::Fragment;
+use crate::ident::{Ident, quote_literal};
 use crate::sql_type::column_type;
 
-pub(super) fn plan(schema: &Schema, names: &TableNames, table: &LiveTable, plan: &mut Plan) {
-    for field in schema.fields() {
-        let old = field.renamed_from.as_ref().filter(|old| table.columns.contains_key(old.as_str()));
-        match (table.columns.get(field.name.as_str()), old) {
-            (Some(live), _) => existing(field, live, names, table, plan),
-            (None, Some(old)) => {
-                let column = Ident::from(&field.name);
-                let sql =
-                    alter(names) + &frag!["rename column ", &Ident::from(old), " to ", &column].inline();
-                let summary = format!("rename column {old} to {}", field.name);
-                plan.steps.push(Step::blocked(summary, Class::Safe, Lock::AccessExclusive, sql, LATER));
+const RENAMED_TAKES: &str = "requests that use the old name are refused from then on";
+
+pub(super) fn plan(base: &Base<'_>, draft: &mut Draft) {
+    for field in base.schema.fields() {
+        match base.of_field(field.name.as_str()) {
+            Source::New => add(field, base, draft),
+            Source::Stuck { live, why } => {
+                let summary = format!("change {} from {live} to {}", field.name, column_type(&field.kind));
+                let sql = format!(
+                    "{}alter column {} type {}",
+                    alter(base.names),
+                    Ident::from(&field.name),
+                    column_type(&field.kind)
+                );
+                draft.moves.push(Step::safe(Stage::Switch, summary, Lock::AccessExclusive, sql).refused(why));
             }
-            (None, None) => add(field, names, table, plan),
+            Source::Renamed(old) => {
+                rename(old, field, base, draft);
+                existing(field, base, draft);
+            }
+            Source::Restored(trashed) => {
+                let summary = format!("bring column {} back from the trash", field.name);
+                let sql =
+                    call("untrash_column", &[trashed.id.to_string(), quote_literal(field.name.as_str())]);
+                draft.moves.push(Step::safe(Stage::Switch, summary, Lock::AccessExclusive, sql));
+                (draft.renew_grants, draft.renamed) = (true, true);
+                existing(field, base, draft);
+            }
+            Source::Column | Source::Converted { .. } => existing(field, base, draft),
         }
     }
-    superfluous_checks(schema, names, table, plan);
-    superfluous_columns(schema, names, table, plan);
+    rename_objects(base, draft);
+    superfluous(base, draft);
 }
 
-fn add(field: &Field, names: &TableNames, table: &LiveTable, plan: &mut Plan) {
-    let mut sql = format!("{}add column {}", alter(names), column_definition(field, field.required));
+/// What the tag of a column stands for: its default.
+pub(super) fn source_of(field: &Field) -> String {
+    default_literal(field).unwrap_or_default()
+}
+
+fn add(field: &Field, base: &Base<'_>, draft: &mut Draft) {
+    let (names, table) = (base.names, &base.table);
+    let missing = field.required && field.default.is_none();
+    let mut sql =
+        format!("{}add column {}", alter(names), column_definition(field, field.required && !missing));
     let checks = checks(field);
     // Rows that are there have no value or the default, but Postgres would look at each of them under its lock.
     let unchecked = if table.has_rows { " not valid" } else { "" };
@@ -42,132 +67,266 @@ fn add(field: &Field, names: &TableNames, table: &LiveTable, plan: &mut Plan) {
         sql.push_str(&frag![", add constraint ", name, " check (", condition.clone(), ")"].inline());
         sql.push_str(unchecked);
     }
-    let sql = tagged(sql, column_tags(std::slice::from_ref(field), names));
+    let tags = checks
+        .iter()
+        .map(|(name, condition)| stamp("constraint", names, name.as_str(), &condition.clone().inline()));
+    let tags = std::iter::once(stamp("column", names, field.name.as_str(), &source_of(field))).chain(tags);
+    let sql = tagged(sql, tags.collect());
     let summary = format!("add column {} ({})", field.name, column_type(&field.kind));
-    if field.required && field.default.is_none() && table.has_rows {
-        let reason = "existing records would have no value; make the field optional, or give it a default";
-        plan.steps.push(Step::blocked(summary, Class::NeedsData, Lock::AccessExclusive, sql, reason));
+    let mut step = Step::safe(Stage::Prepare, summary, Lock::AccessExclusive, sql);
+    if missing && table.has_rows {
+        step = step.needs(Check {
+            from: base.rows(&Fragment::sql("true")),
+            complaint: format!("would have no value for {}", field.name),
+            way_out: "make the field optional, or give it a default".to_owned(),
+            otherwise: Otherwise::Block,
+        });
+    }
+    draft.columns.push(step);
+    if table.has_rows {
+        draft.built.extend(checks.iter().map(|(name, _)| super::validate(name, names, Stage::Prepare)));
+    }
+    if missing {
+        draft.settles.push(set_not_null(field, base));
+    }
+    draft.renew_grants = true;
+}
+
+fn rename(old: &Ident, field: &Field, base: &Base<'_>, draft: &mut Draft) {
+    let names = base.names;
+    let log = call(
+        "log_rename",
+        &[names.schema.as_str(), names.history.as_str(), old.as_str(), field.name.as_str()]
+            .map(quote_literal),
+    );
+    let sql = format!("{}rename column {old} to {};\n{log}", alter(names), Ident::from(&field.name));
+    let summary = format!("rename column {} to {}", old.as_str(), field.name);
+    let mut step = Step::safe(Stage::Switch, summary, Lock::AccessExclusive, sql);
+    step.reason = Some(RENAMED_TAKES.to_owned());
+    draft.moves.push(step);
+    draft.renamed = true;
+}
+
+/// Names of constraints and indexes after renamed fields.
+fn rename_objects(base: &Base<'_>, draft: &mut Draft) {
+    for renaming in &base.renamings {
+        let (from, to) = (&renaming.from, &renaming.to);
+        let sql = if renaming.kind == "constraint" {
+            format!("{}rename constraint {from} to {to}", alter(base.names))
+        } else {
+            frag!["alter index ", Fragment::column(&base.names.schema, from), " rename to ", to].inline()
+        };
+        let tags = renaming
+            .source
+            .as_ref()
+            .filter(|_| base.tag(&format!("{} {}", renaming.kind, to.as_str())).is_some());
+        let tags = tags
+            .map(|source| super::stamp_as(renaming.kind, base.names, to.as_str(), source))
+            .into_iter()
+            .collect();
+        let summary = format!("rename {} {} to {}", renaming.kind, from.as_str(), to.as_str());
+        draft.moves.push(Step::safe(Stage::Switch, summary, Lock::AccessExclusive, tagged(sql, tags)));
+    }
+}
+
+fn existing(field: &Field, base: &Base<'_>, draft: &mut Draft) {
+    nullability(field, base, draft);
+    default_change(field, base, draft);
+}
+
+fn set_not_null(field: &Field, base: &Base<'_>) -> Step {
+    let sql = format!("{}alter column {} set not null", alter(base.names), Ident::from(&field.name));
+    Step::safe(Stage::Switch, format!("set not null on {}", field.name), Lock::AccessExclusive, sql)
+}
+
+fn nullability(field: &Field, base: &Base<'_>, draft: &mut Draft) {
+    let name = field.name.as_str();
+    let wanted = field.required || field.system;
+    let live = base.table.columns.get(name).is_some_and(|column| column.not_null) && !base.is_replaced(name);
+    if live && !wanted {
+        let sql = format!("{}alter column {} drop not null", alter(base.names), Ident::from(&field.name));
+        draft.settles.push(Step::safe(
+            Stage::Switch,
+            format!("drop not null on {name}"),
+            Lock::AccessExclusive,
+            sql,
+        ));
+    } else if wanted && !live {
+        require(field, base, draft);
+    }
+}
+
+/// A check that is validated while traffic goes on; Postgres takes it as the proof, and needs no look at the rows under its
+/// strong lock (`ALTER TABLE … SET NOT NULL` in its documentation).
+fn require(field: &Field, base: &Base<'_>, draft: &mut Draft) {
+    let names = base.names;
+    let proof = check_name(field.name.as_str(), "required");
+    let column = base.column(field.name.as_str());
+    let value = base.value(field);
+    fill(field, base, draft);
+    let present = base.live.table.as_ref().and_then(|table| table.constraints.get(proof.as_str()));
+    if present.is_none() {
+        let condition = frag![&column, " is not null"].inline();
+        let sql = format!("{}add constraint {proof} check ({condition}) not valid", alter(names));
+        let sql = tagged(sql, vec![stamp("constraint", names, proof.as_str(), "required")]);
+        let mut step =
+            Step::safe(Stage::Prepare, format!("require {}", field.name), Lock::AccessExclusive, sql);
+        let converts = matches!(base.of_field(field.name.as_str()), Source::Converted { .. });
+        if base.table.has_rows && (field.default.is_none() || converts) {
+            step = step.needs(Check {
+                from: base.rows(&frag![value, " is null"]),
+                complaint: format!("have no value for {}", field.name),
+                way_out: "give them one, or keep the field optional".to_owned(),
+                otherwise: Otherwise::Block,
+            });
+        }
+        draft.built.push(step);
+    }
+    if present.is_none_or(|definition| super::is_unchecked(definition)) {
+        draft.built.push(super::validate(&proof, names, Stage::Prepare));
+    }
+    draft.settles.push(set_not_null(field, base));
+    let sql = format!("{}drop constraint {proof}", alter(names));
+    draft.settles.push(Step::safe(
+        Stage::Switch,
+        format!("drop check {}", proof.as_str()),
+        Lock::AccessExclusive,
+        sql,
+    ));
+}
+
+/// Gives records without a value the default: an update of each, with its event, by the operator. Deleted records cannot
+/// change; their column is filled without an event, which nobody sees.
+fn fill(field: &Field, base: &Base<'_>, draft: &mut Draft) {
+    let Some(default) = default_literal(field) else { return };
+    if !base.table.has_rows || matches!(base.of_field(field.name.as_str()), Source::Converted { .. }) {
         return;
     }
-    plan.steps.push(Step::safe(Stage::Switch, summary, Lock::AccessExclusive, sql));
-    if table.has_rows {
-        plan.steps.extend(checks.iter().map(|(name, _)| validate(name, names)));
+    let column = base.column(field.name.as_str());
+    for (living, silent) in [(" and deleted_at is null", false), (" and deleted_at is not null", true)] {
+        let sql = super::batch(base, &format!("{column} is null{living}"), &format!("{column} = {default}"));
+        let of = if silent { "deleted records" } else { "records" };
+        let mut step = Step::safe(
+            Stage::Prepare,
+            format!("give {of} without {} its default", field.name),
+            Lock::RowExclusive,
+            sql,
+        );
+        step.how = How::Batches {
+            name: format!("fill {}{}", field.name, if silent { " (deleted)" } else { "" }),
+            silent,
+        };
+        draft.built.push(step);
     }
 }
 
-fn existing(field: &Field, live: &LiveColumn, names: &TableNames, table: &LiveTable, plan: &mut Plan) {
+fn default_change(field: &Field, base: &Base<'_>, draft: &mut Draft) {
+    let name = field.name.as_str();
+    let source = source_of(field);
+    let recorded = base.tag(&format!("column {name}"));
+    if recorded == Some(fingerprint(&source).as_str()) && !base.is_replaced(name) {
+        return;
+    }
     let column = Ident::from(&field.name);
-    let wanted_type = column_type(&field.kind);
-    if live.sql_type != wanted_type {
-        plan.steps.push(Step::blocked(format!("change the type of {} from {} to {wanted_type}", field.name, live.sql_type),
-            Class::Breaking,
-            Lock::AccessExclusive,
-            format!("{}alter column {column} type {wanted_type}", alter(names)),
-            LATER,
-        ));
-    }
-    let wanted_not_null = field.required || field.system;
-    if live.not_null != wanted_not_null {
-        let (verb, class) = if wanted_not_null { ("set", Class::NeedsData) } else { ("drop", Class::Safe) };
-        plan.steps.push(Step::blocked(format!("{verb} not null on {}", field.name),
-            class,
-            Lock::AccessExclusive,
-            format!("{}alter column {column} {verb} not null", alter(names)),
-            LATER,
-        ));
-    }
-    check_changes(field, names, table, plan);
-    default_change(field, names, table, plan);
-}
-
-fn default_change(field: &Field, names: &TableNames, table: &LiveTable, plan: &mut Plan) {
-    let recorded = table.comments.get(&format!("column {}", field.name));
-    let column = || frag!["column ", names.table_sql(), ".", &Ident::from(&field.name)];
-    let alter =
-        frag!["alter table ", names.table_sql(), " alter column ", &Ident::from(&field.name)].inline();
-    let (verb, sql) = match default_literal(field) {
-        Some(literal) if recorded != Some(&fingerprint(&literal)) => {
-            ("set", format!("{alter} set default {literal};\n{}", comment(&column(), &literal)))
-        }
-        None if recorded.is_some() => (
-            "drop",
-            format!("{alter} drop default;\n{}", frag!["comment on ", column(), " is null"].inline()),
+    let (summary, sql) = match default_literal(field) {
+        Some(literal) => (
+            format!("set the default of {name}"),
+            format!("{}alter column {column} set default {literal}", alter(base.names)),
         ),
-        _ => return,
-    };
-    let summary = format!("{verb} the default of {}", field.name);
-    plan.steps.push(Step::safe(Stage::Switch, summary, Lock::AccessExclusive, sql));
-}
-
-fn check_changes(field: &Field, names: &TableNames, table: &LiveTable, plan: &mut Plan) {
-    for (name, condition) in checks(field) {
-        let text = condition.inline();
-        let live = table.constraints.get(name.as_str());
-        let recorded = table.comments.get(&format!("constraint {}", name.as_str()));
-        match live.filter(|_| recorded == Some(&fingerprint(&text))) {
-            Some(definition) if is_unchecked(definition) => plan.steps.push(validate(&name, names)),
-            Some(_) => {}
-            None => {
-                let add = frag!["add constraint ", &name, " check (", condition, ") not valid"].inline();
-                let verb = if live.is_some() { "change" } else { "add" };
-                plan.steps.push(Step::blocked(format!("{verb} check {}", name.as_str()),
-                    Class::NeedsData,
-                    Lock::AccessExclusive,
-                    alter(names) + &add,
-                    LATER,
-                ));
-            }
+        None if recorded.is_none() && !base.table.altered.contains(&format!("column {name}")) => {
+            // Nothing but the tag is missing: a column of a release that had none, or one that is just coming into place.
+            let sql = stamp("column", base.names, name, &source);
+            draft.settles.push(Step::safe(Stage::Switch, format!("tag column {name}"), Lock::None, sql));
+            return;
         }
-    }
+        None => (
+            format!("drop the default of {name}"),
+            format!("{}alter column {column} drop default", alter(base.names)),
+        ),
+    };
+    let sql = tagged(sql, vec![stamp("column", base.names, name, &source)]);
+    draft.settles.push(Step::safe(Stage::Switch, summary, Lock::AccessExclusive, sql));
 }
 
-/// Checks of ours that no field asks for any more. Those of columns that are to go or to be renamed go with them.
-fn superfluous_checks(schema: &Schema, names: &TableNames, table: &LiveTable, plan: &mut Plan) {
-    let gone = table.columns.keys().filter(|name| schema.field(name).is_none());
-    let of_gone = gone.flat_map(|column| CHECK_RULES.map(|rule| check_name(column, rule)));
-    let wanted = schema.fields().iter().flat_map(checks).map(|(name, _)| name);
-    let known: BTreeSet<Ident> = of_gone.chain(wanted).collect();
-    for name in ours(table, "CHECK") {
-        let ident = Ident::fitted(name);
-        if !known.contains(&ident) {
-            plan.steps.push(Step::blocked(format!("drop check {name}"),
-                Class::Safe,
+/// Columns that the spec does not name: fields of ours that are gone, shadows that nobody needs any more, strangers.
+fn superfluous(base: &Base<'_>, draft: &mut Draft) {
+    let names = base.names;
+    let converted: BTreeSet<&str> = base
+        .schema
+        .fields()
+        .iter()
+        .filter_map(|field| match base.of_field(field.name.as_str()) {
+            Source::Converted { column, shadow, .. } => Some([column.as_str(), shadow.as_str()]),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    let trashed = |name: &str| base.live.trashed_columns.iter().any(|trashed| trashed.column == name);
+    let ours = |name: &str| {
+        let key = format!("column {name}");
+        base.live.shapes.is_empty() || base.tag(&key).is_some() || base.table.altered.contains(&key)
+    };
+    for (name, column) in &base.table.columns {
+        let known = base.schema.field(name).is_some() || HIDDEN_COLUMNS.contains(&name.as_str());
+        if known || converted.contains(name.as_str()) || trashed(name) {
+            continue;
+        }
+        if name.starts_with(SHADOW) {
+            let sql = format!("{}drop column {}", alter(names), Ident::fitted(name));
+            let summary = format!("drop the unfinished shadow column {name}");
+            draft.moves.push(Step::safe(Stage::Switch, summary, Lock::AccessExclusive, sql));
+            continue;
+        }
+        let restorable = ours(name);
+        let sql = trash(base, name, restorable);
+        let step = Step::safe(
+            Stage::Switch,
+            format!("drop column {name} ({})", column.sql_type),
+            Lock::AccessExclusive,
+            sql,
+        );
+        if !restorable {
+            draft.foreign.push(step.breaking("nobody declared it; its values stay in the trash for 30 days"));
+            continue;
+        }
+        let step = match base.table.referenced_by.get(name).filter(|others| !others.is_empty()) {
+            Some(others) => step.refused(format!(
+                "{} point to it; drop those references first",
+                others.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+            )),
+            None => step.breaking(
+                "its values stay in the trash for 30 days; declare the field again to have them back",
+            ),
+        };
+        draft.moves.push(step);
+    }
+    for hidden in HIDDEN_COLUMNS {
+        if !base.table.columns.contains_key(hidden) {
+            let step = Step::safe(
+                Stage::Switch,
+                format!("add column {hidden}"),
                 Lock::AccessExclusive,
-                alter(names) + &frag!["drop constraint ", &ident].inline(),
-                LATER,
+                String::new(),
+            );
+            draft.moves.push(step.refused(
+                "the column is gone, and with it what proves the history; restore the table from a backup",
             ));
         }
     }
 }
 
-/// The constraints of a kind that carry a tag of ours: others were made by hand and are left alone.
-pub(super) fn ours<'a>(table: &'a LiveTable, kind: &'a str) -> impl Iterator<Item = &'a str> {
-    table
-        .constraints
-        .iter()
-        .filter(move |(name, definition)| {
-            definition.starts_with(kind) && table.comments.contains_key(&format!("constraint {name}"))
-        })
-        .map(|(name, _)| name.as_str())
+/// A column goes to the trash.
+pub(super) fn trash(base: &Base<'_>, column: &str, restorable: bool) -> String {
+    let names = base.names;
+    let path = base.schema.path().to_string();
+    let texts = [path.as_str(), names.schema.as_str(), names.table.as_str(), names.history.as_str(), column];
+    let mut arguments: Vec<String> = texts.map(quote_literal).to_vec();
+    arguments.push(restorable.to_string());
+    call("trash_column", &arguments)
 }
 
-fn superfluous_columns(schema: &Schema, names: &TableNames, table: &LiveTable, plan: &mut Plan) {
-    let renamed: BTreeSet<&str> = schema
-        .fields()
-        .iter()
-        .filter(|field| !table.columns.contains_key(field.name.as_str()))
-        .filter_map(|field| field.renamed_from.as_ref())
-        .map(velocity_schema::FieldName::as_str)
-        .collect();
-    for name in table.columns.keys().map(String::as_str) {
-        if schema.field(name).is_some() || HIDDEN_COLUMNS.contains(&name) || renamed.contains(name) {
-            continue;
-        }
-        plan.steps.push(Step::blocked(format!("drop column {name}"),
-            Class::Breaking,
-            Lock::AccessExclusive,
-            alter(names) + &frag!["drop column ", &Ident::fitted(name)].inline(),
-            LATER,
-        ));
-    }
+/// A step's class, at least.
+pub(super) fn at_least(mut step: Step, class: Class) -> Step {
+    step.class = step.class.max(class);
+    step
 }

@@ -95,7 +95,8 @@ impl Plan {
 
 /// `17 records have no value for gate, for example a, b, c; give them one`.
 fn found(finding: &Finding, complaint: &str, way_out: &str) -> String {
-    let records = if finding.count == 1 { "1 record".to_owned() } else { format!("{} records", finding.count) };
+    let records =
+        if finding.count == 1 { "1 record".to_owned() } else { format!("{} records", finding.count) };
     format!("{records} {complaint}, for example {}; {way_out}", finding.samples.join(", "))
 }
 

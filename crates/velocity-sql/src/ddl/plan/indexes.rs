@@ -1,99 +1,253 @@
-//! Indexes and unique constraints.
+//! Indexes and unique constraints. What is built while another has its name takes the name in the switch.
 
-use super::{LATER, Plan, alter};
-use crate::ddl::live::Live;
-use crate::ddl::step::{Class, Lock, Stage, Step};
+use velocity_schema::Schema;
+use velocity_schema::field::Field;
+
+use super::base::Base;
+use super::draft::Draft;
+use super::{Plan, alter, fingerprint, stamp, tagged, temporary};
+use crate::ddl::indexes::indexes_on;
+use crate::ddl::step::{Check, Class, Lock, Otherwise, Stage, Step};
 use crate::ddl::{IndexKind, WantedIndex, wanted_indexes};
 use crate::frag;
 use crate::fragment::Fragment;
 use crate::ident::{IDENT_MAX, Ident};
 use crate::names::TableNames;
-use velocity_schema::Schema;
 
-pub(super) fn plan(schema: &Schema, names: &TableNames, live: &Live, plan: &mut Plan) {
-    let wanted = wanted_indexes(schema, names);
-    for index in &wanted {
-        match &live.table {
-            None => {
-                let summary = format!("index {}", index.shown);
-                plan.steps.push(Step::safe(Stage::Switch, summary, Lock::None, first(index, names)));
-            }
-            Some(table) => {
-                let found = table.indexes.get(index.name.as_str()).copied();
-                if index.kind != IndexKind::Unique {
-                    ordinary(index, found, names, plan);
-                } else if found != Some(true) || !table.constraints.contains_key(index.name.as_str()) {
-                    unique(index, table.has_rows || found.is_some(), names, plan);
-                }
-            }
-        }
+/// On a table that is being made.
+pub(super) fn first(schema: &Schema, names: &TableNames, plan: &mut Plan) {
+    for index in wanted_indexes(schema, names) {
+        let sql = if index.kind == IndexKind::Unique {
+            alter(names) + &frag!["add constraint ", &index.name, " unique "].inline() + &index.tail
+        } else {
+            index.create_as(&index.name, names, false)
+        };
+        let sql = tagged(sql, vec![tag(&index, &index.name, names)]);
+        plan.steps.push(Step::safe(Stage::Switch, format!("index {}", index.shown), Lock::None, sql));
     }
-    superfluous(&wanted, names, live, plan);
 }
 
-/// On a table that nobody uses yet.
-fn first(index: &WantedIndex, names: &TableNames) -> String {
-    if index.kind == IndexKind::Unique { add_unique(index, names) } else { index.create(names, false) }
+pub(super) fn plan(base: &Base<'_>, draft: &mut Draft) {
+    let wanted = wanted_indexes(base.schema, base.names);
+    let now = indexes_on(base.schema, base.names, &|field| Fragment::ident(&base.column(field.as_str())));
+    for (index, now) in wanted.iter().zip(&now) {
+        one(index, now, base, draft);
+    }
+    primary_key(base, draft);
+    superfluous(&wanted, base, draft);
 }
 
-fn add_unique(index: &WantedIndex, names: &TableNames) -> String {
-    alter(names) + &frag!["add constraint ", &index.name, " unique "].inline() + &index.tail
+fn tag(index: &WantedIndex, name: &Ident, names: &TableNames) -> String {
+    let kind = if index.kind == IndexKind::Unique { "constraint" } else { "index" };
+    stamp(kind, names, name.as_str(), &index.tail)
 }
 
-fn ordinary(index: &WantedIndex, found: Option<bool>, names: &TableNames, plan: &mut Plan) {
-    if found == Some(true) {
+/// `index` has the final columns in its text, `now` those that there are before the switch.
+fn one(index: &WantedIndex, now: &WantedIndex, base: &Base<'_>, draft: &mut Draft) {
+    let (name, names) = (&index.name, base.names);
+    let unique = index.kind == IndexKind::Unique;
+    let live = base.table.indexes.get(name.as_str()).copied();
+    let changed = ["index", "constraint"]
+        .iter()
+        .map(|kind| format!("{kind} {}", name.as_str()))
+        .any(|key| base.doomed.contains(&key) || base.table.altered.contains(&key));
+    let constrained = base.table.constraints.contains_key(name.as_str());
+    if live == Some(true) && !changed && (!unique || constrained) {
         return;
     }
-    if found == Some(false) {
+    let taken = live.is_some() && (changed || constrained);
+    let built_as = if taken { temporary(name) } else { name.clone() };
+    let found = base.table.indexes.get(built_as.as_str()).copied();
+    // A temporary one may be left over from another plan; its tag tells.
+    let good = found == Some(true)
+        && (!taken
+            || base.tag(&format!("index {}", built_as.as_str())) == Some(fingerprint(&index.tail).as_str()));
+    if !good {
+        build(index, now, &built_as, found.is_some(), base, draft);
+    }
+    if taken {
+        draft.drops.push(drop(name, constrained, base));
+        let sql =
+            frag!["alter index ", Fragment::column(&names.schema, &built_as), " rename to ", name].inline();
+        let summary = format!("rename index {} to {}", built_as.as_str(), name.as_str());
+        draft.settles.push(Step::safe(Stage::Switch, summary, Lock::AccessExclusive, sql));
+        draft.renamed = true;
+    }
+    if unique {
+        let add = frag!["add constraint ", name, " unique using index ", name].inline();
+        let sql = tagged(alter(names) + &add, vec![tag(index, name, names)]);
+        let summary = format!("make {} unique", index.shown);
+        draft.settles.push(Step::safe(Stage::Switch, summary, Lock::AccessExclusive, sql));
+    }
+}
+
+fn build(
+    index: &WantedIndex,
+    now: &WantedIndex,
+    name: &Ident,
+    leftover: bool,
+    base: &Base<'_>,
+    draft: &mut Draft,
+) {
+    let names = base.names;
+    if leftover {
         // An interrupted build leaves an invalid index behind.
         let summary = format!("drop the unfinished index on {}", index.shown);
-        plan.steps
-            .push(Step::safe(Stage::Switch, summary, Lock::ShareUpdateExclusive, drop_index(names, &index.name)).alone());
+        let sql = concurrently(names, name);
+        draft.built.push(Step::safe(Stage::Prepare, summary, Lock::ShareUpdateExclusive, sql).alone());
     }
-    let summary = format!("build index on {}", index.shown);
-    plan.steps.push(Step::safe(Stage::Switch, summary, Lock::ShareUpdateExclusive, index.create(names, true)).alone());
-}
-
-fn unique(index: &WantedIndex, needs_data: bool, names: &TableNames, plan: &mut Plan) {
-    let sql = add_unique(index, names);
-    let summary = format!("add unique constraint on {}", index.shown);
-    if needs_data {
-        plan.steps.push(Step::blocked(summary, Class::NeedsData, Lock::AccessExclusive, sql, LATER));
+    let (what, class) = if index.kind == IndexKind::Unique {
+        ("unique index", Class::NeedsData)
     } else {
-        plan.steps.push(Step::safe(Stage::Switch, summary, Lock::AccessExclusive, sql));
+        ("index", Class::Safe)
+    };
+    let summary = format!("build {what} on {}", index.shown);
+    let stamp = stamp("index", names, name.as_str(), &index.tail);
+    if !base.table.has_rows {
+        let sql = tagged(now.create_as(name, names, false), vec![stamp]);
+        draft.built.push(Step::safe(Stage::Prepare, summary, Lock::ShareRowExclusive, sql));
+        return;
     }
+    let sql = now.create_as(name, names, true);
+    let mut step = Step::safe(Stage::Prepare, summary, Lock::ShareUpdateExclusive, sql).alone();
+    if class == Class::NeedsData
+        && let Some(check) = duplicates(index, base)
+    {
+        step = step.needs(check);
+    }
+    draft.built.push(step);
+    let summary = format!("tag index {}", name.as_str());
+    draft.built.push(Step::safe(Stage::Prepare, summary, Lock::None, stamp));
 }
 
-/// Indexes of ours that the schema no longer asks for. Those that people made are theirs.
-fn superfluous(wanted: &[WantedIndex], names: &TableNames, live: &Live, plan: &mut Plan) {
-    let Some(table) = &live.table else { return };
-    for name in table.indexes.keys().filter(|name| is_ours(name, names)) {
-        if wanted.iter().any(|index| index.name.as_str() == name) {
+/// The rows whose values another row has too. Nulls are never the same; new fields have none or the default.
+fn duplicates(index: &WantedIndex, base: &Base<'_>) -> Option<Check> {
+    let fields: Vec<&Field> =
+        index.fields.iter().filter_map(|name| base.schema.field(name.as_str())).collect();
+    if fields.iter().any(|field| !base.exists(field.name.as_str()) && field.default.is_none()) {
+        return None;
+    }
+    let fields: Vec<&Field> = fields.into_iter().filter(|field| base.exists(field.name.as_str())).collect();
+    if fields.is_empty() {
+        return Some(Check {
+            from: base.rows(&Fragment::sql("true")),
+            complaint: format!("would all have the same value of {}", index.shown),
+            way_out: "leave out the default, or `unique`".to_owned(),
+            otherwise: Otherwise::Block,
+        });
+    }
+    let list = |separator| Fragment::join(fields.iter().map(|field| base.value(field)), separator);
+    let given = Fragment::join(fields.iter().map(|field| frag![base.value(field), " is not null"]), " and ");
+    let twice = frag![
+        "select ",
+        list(", "),
+        " from ",
+        base.names.table_sql(),
+        " r where ",
+        given,
+        " group by ",
+        list(", "),
+        " having count(*) > 1"
+    ];
+    Some(Check {
+        from: base.rows(&frag!["(", list(", "), ") in (", twice, ")"]),
+        complaint: format!("share their value of {} with another one", index.shown),
+        way_out: "give each its own, or purge what is there twice".to_owned(),
+        otherwise: Otherwise::Block,
+    })
+}
+
+/// A primary key that somebody dropped.
+fn primary_key(base: &Base<'_>, draft: &mut Draft) {
+    let names = base.names;
+    let name = names.on_fields([], "pkey");
+    if base.table.constraints.contains_key(name.as_str()) {
+        return;
+    }
+    let unique =
+        |how: &str| frag![Fragment::ident(&name)].inline() + how + &names.table_sql().inline() + " (\"id\")";
+    match base.table.indexes.get(name.as_str()) {
+        Some(true) => {}
+        found => {
+            if found.is_some() {
+                let sql = concurrently(names, &name);
+                draft.built.push(
+                    Step::safe(
+                        Stage::Prepare,
+                        "drop the unfinished index on id",
+                        Lock::ShareUpdateExclusive,
+                        sql,
+                    )
+                    .alone(),
+                );
+            }
+            let sql = format!("create unique index concurrently {}", unique(" on "));
+            draft.built.push(
+                Step::safe(Stage::Prepare, "build the primary key's index", Lock::ShareUpdateExclusive, sql)
+                    .alone(),
+            );
+        }
+    }
+    let sql = alter(names) + &frag!["add constraint ", &name, " primary key using index ", &name].inline();
+    draft.settles.push(Step::safe(Stage::Switch, "add the primary key", Lock::AccessExclusive, sql));
+}
+
+/// Indexes that the schema does not ask for: ours go, those that people made are theirs.
+fn superfluous(wanted: &[WantedIndex], base: &Base<'_>, draft: &mut Draft) {
+    let pkey = base.names.on_fields([], "pkey");
+    for name in base.table.indexes.keys().filter(|name| **name != pkey.as_str()) {
+        let ident = Ident::fitted(name);
+        if wanted.iter().any(|index| index.name == ident || temporary(&index.name) == ident) {
             continue;
         }
-        let ident = Ident::fitted(name);
-        if table.constraints.contains_key(name) {
-            plan.steps.push(Step::blocked(format!("drop unique constraint {name}"),
-                Class::Safe,
-                Lock::AccessExclusive,
-                alter(names) + &frag!["drop constraint ", &ident].inline(),
-                LATER,
-            ));
+        let constrained = base.table.constraints.contains_key(name);
+        let ours = is_ours(name, base.names);
+        if constrained {
+            let mut step = drop(&ident, true, base);
+            let columns = base.table.uses.get(&format!("constraint {name}"));
+            let referenced = columns
+                .into_iter()
+                .flatten()
+                .filter_map(|column| base.table.referenced_by.get(column))
+                .flatten();
+            let referenced: Vec<&str> = referenced.map(String::as_str).collect();
+            if !referenced.is_empty() {
+                step = step
+                    .refused(format!("{} point to it; drop those references first", referenced.join(", ")));
+            }
+            if ours { draft.drops.push(step) } else { draft.foreign.push(step) }
         } else {
-            let sql = drop_index(names, &ident);
-            plan.steps
-                .push(Step::safe(Stage::Switch, format!("drop index {name}"), Lock::ShareUpdateExclusive, sql).alone());
+            let sql = concurrently(base.names, &ident);
+            let step =
+                Step::safe(Stage::Finish, format!("drop index {name}"), Lock::ShareUpdateExclusive, sql)
+                    .alone();
+            if ours { draft.finish.push(step) } else { draft.foreign.push(step) }
         }
     }
 }
 
-fn drop_index(names: &TableNames, index: &Ident) -> String {
-    frag!["drop index concurrently ", Fragment::column(&names.schema, index)].inline()
+fn drop(name: &Ident, constrained: bool, base: &Base<'_>) -> Step {
+    if constrained {
+        let sql = alter(base.names) + &frag!["drop constraint if exists ", name].inline();
+        Step::safe(
+            Stage::Switch,
+            format!("drop unique constraint {}", name.as_str()),
+            Lock::AccessExclusive,
+            sql,
+        )
+    } else {
+        let sql = frag!["drop index if exists ", Fragment::column(&base.names.schema, name)].inline();
+        Step::safe(Stage::Switch, format!("drop index {}", name.as_str()), Lock::AccessExclusive, sql)
+    }
+}
+
+fn concurrently(names: &TableNames, index: &Ident) -> String {
+    frag!["drop index concurrently if exists ", Fragment::column(&names.schema, index)].inline()
 }
 
 /// Whether an index of the table has a name as [`TableNames::on_fields`] makes them: `table-…`, or, where that is too long,
 /// its beginning with a hash.
-fn is_ours(name: &str, names: &TableNames) -> bool {
+pub(super) fn is_ours(name: &str, names: &TableNames) -> bool {
     let prefix = format!("{}-", names.table.as_str());
     let cut = || {
         let (beginning, hash) = name.split_at_checked(IDENT_MAX - 11)?;

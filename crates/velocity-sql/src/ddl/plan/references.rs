@@ -2,82 +2,153 @@
 
 use velocity_schema::Schema;
 
-use super::columns::ours;
-use super::{LATER, Plan, Waiting, alter, comment, fingerprint, is_unchecked, tagged, validate};
+use super::base::{Base, Source};
+use super::draft::Draft;
+use super::{Plan, Waiting, alter, fingerprint, is_unchecked, stamp, tagged, temporary, validate};
 use crate::ddl::columns::{ForeignKey, foreign_keys};
-use crate::ddl::live::{Live, LiveTable, Target};
-use crate::ddl::step::{Class, Lock, Stage, Step};
+use crate::ddl::live::{Live, Target};
+use crate::ddl::step::{Check, Lock, Otherwise, Stage, Step};
 use crate::frag;
+use crate::fragment::Fragment;
 use crate::ident::Ident;
 use crate::names::TableNames;
 
-pub(super) fn plan(schema: &Schema, names: &TableNames, live: &Live, plan: &mut Plan) {
-    let keys = foreign_keys(schema, names);
+/// On a table that is being made.
+pub(super) fn first(schema: &Schema, names: &TableNames, live: &Live, plan: &mut Plan) {
+    for key in foreign_keys(schema, names) {
+        match target(&key, names, live) {
+            Err(waiting) => plan.waiting.push(waiting),
+            Ok(target) => {
+                let sql =
+                    alter(names) + &frag!["add constraint ", &key.name, " "].inline() + &key.definition();
+                let sql = tagged(sql, vec![stamp("constraint", names, key.name.as_str(), &key.definition())]);
+                let step = Step::safe(Stage::Switch, summary(&key), Lock::ShareRowExclusive, sql);
+                plan.steps.push(fit(step, &key, target));
+            }
+        }
+    }
+}
+
+pub(super) fn plan(base: &Base<'_>, plan: &mut Plan, draft: &mut Draft) {
+    let keys = foreign_keys(base.schema, base.names);
     for key in &keys {
-        let present = live.table.as_ref().filter(|table| table.constraints.contains_key(key.name.as_str()));
-        match present {
-            Some(table) => existing(key, names, table, plan),
-            None => missing(key, names, live, plan),
-        }
+        one(key, base, plan, draft);
     }
-    let Some(table) = &live.table else { return };
-    for name in ours(table, "FOREIGN KEY") {
-        if keys.iter().all(|key| key.name.as_str() != name) {
-            plan.steps.push(Step::blocked(format!("drop foreign key {name}"),
-                Class::Safe,
-                Lock::AccessExclusive,
-                alter(names) + &frag!["drop constraint ", &Ident::fitted(name)].inline(),
-                LATER,
-            ));
+    for (name, definition) in &base.table.constraints {
+        let known = |key: &ForeignKey| key.name.as_str() == name || temporary(&key.name).as_str() == name;
+        if !definition.starts_with("FOREIGN KEY") || keys.iter().any(known) {
+            continue;
         }
+        let tag = format!("constraint {name}");
+        let ours = base.tag(&tag).is_some() || base.table.altered.contains(&tag);
+        let step = drop(&Ident::fitted(name), base);
+        if ours { draft.drops.push(step) } else { draft.foreign.push(step) }
     }
 }
 
-fn existing(key: &ForeignKey, names: &TableNames, table: &LiveTable, plan: &mut Plan) {
-    let tag = format!("constraint {}", key.name.as_str());
-    if table.comments.get(&tag) != Some(&fingerprint(&key.definition())) {
-        plan.steps.push(Step::blocked(format!("change foreign key {}", key.column.as_str()),
-            Class::NeedsData,
-            Lock::AccessExclusive,
-            alter(names) + &frag!["drop constraint ", &key.name].inline(),
-            LATER,
-        ));
-    } else if table.constraints.get(key.name.as_str()).is_some_and(|definition| is_unchecked(definition)) {
-        plan.steps.push(validate(&key.name, names));
-    }
+fn summary(key: &ForeignKey) -> String {
+    format!("add foreign key {} to {}", key.column.as_str(), key.target.display())
 }
 
-fn missing(key: &ForeignKey, names: &TableNames, live: &Live, plan: &mut Plan) {
-    let own = key.target == *names;
+fn drop(name: &Ident, base: &Base<'_>) -> Step {
+    let sql = alter(base.names) + &frag!["drop constraint if exists ", name].inline();
+    Step::safe(Stage::Switch, format!("drop foreign key {}", name.as_str()), Lock::AccessExclusive, sql)
+}
+
+/// The target; none where it is the table itself, whose references were checked when the schema was parsed.
+fn target<'l>(key: &ForeignKey, names: &TableNames, live: &'l Live) -> Result<Option<&'l Target>, Waiting> {
     let target = live.targets.get(&key.target.display());
-    if !own && target.is_none() {
-        plan.waiting.push(Waiting { field: key.column.as_str().to_owned(), target: key.target.display() });
+    if key.target == *names {
+        return Ok(None);
+    }
+    let waiting = || Waiting { field: key.column.as_str().to_owned(), target: key.target.display() };
+    target.map(Some).ok_or_else(waiting)
+}
+
+fn fit(step: Step, key: &ForeignKey, target: Option<&Target>) -> Step {
+    match target.and_then(|target| unfit(key, target)) {
+        Some(reason) => step.refused(reason),
+        None => step,
+    }
+}
+
+fn one(key: &ForeignKey, base: &Base<'_>, plan: &mut Plan, draft: &mut Draft) {
+    let names = base.names;
+    let tag = format!("constraint {}", key.name.as_str());
+    let print = fingerprint(&key.definition());
+    let live = base.table.constraints.get(key.name.as_str());
+    let kept = live.filter(|_| base.tag(&tag) == Some(print.as_str()) && !base.doomed.contains(&tag));
+    if let Some(definition) = kept {
+        if is_unchecked(definition) {
+            draft.finish.push(validate(&key.name, names, Stage::Finish));
+        }
         return;
     }
-    // A column of rows without a value breaks nothing: a new one, or one whose target was not there yet.
-    let used = live.table.as_ref().filter(|table| table.has_rows);
-    let may_break = used.is_some_and(|table| {
-        let column = key.column.as_str();
-        table.columns.contains_key(column)
-    });
-    let unchecked = if used.is_some() { " not valid" } else { "" };
-    let sql =
-        alter(names) + &frag!["add constraint ", &key.name, " "].inline() + &key.definition() + unchecked;
-    let tag = comment(&frag!["constraint ", &key.name, " on ", names.table_sql()], &key.definition());
-    let sql = tagged(sql, vec![tag]);
-    let summary = format!("add foreign key {} to {}", key.column.as_str(), key.target.display());
-    // A schema's references to itself were checked when it was parsed.
-    let unfit = if own { None } else { target.and_then(|target| unfit(key, target)) };
-    if let Some(reason) = unfit {
-        plan.steps.push(Step::blocked(summary, Class::Breaking, Lock::ShareRowExclusive, sql, reason));
-    } else if may_break {
-        plan.steps.push(Step::blocked(summary, Class::NeedsData, Lock::ShareRowExclusive, sql, LATER));
-    } else {
-        plan.steps.push(Step::safe(Stage::Switch, summary, Lock::ShareRowExclusive, sql));
-        if used.is_some() {
-            plan.steps.push(validate(&key.name, names));
-        }
+    let target = match target(key, names, base.live) {
+        Ok(target) => target,
+        Err(waiting) => return plan.waiting.push(waiting),
+    };
+    let name = if live.is_some() { temporary(&key.name) } else { key.name.clone() };
+    let begun = base.table.constraints.get(name.as_str()).filter(|_| name != key.name);
+    let begun = begun.filter(|_| base.tag(&format!("constraint {}", name.as_str())) == Some(print.as_str()));
+    if begun.is_none() {
+        draft.built.push(fit(add(key, &name, base), key, target));
     }
+    if base.table.has_rows && begun.is_none_or(|definition| is_unchecked(definition)) {
+        draft.built.push(validate(&name, names, Stage::Prepare));
+    }
+    if name != key.name {
+        draft.drops.push(drop(&key.name, base));
+        let sql = format!("{}rename constraint {name} to {}", alter(names), key.name);
+        let summary = format!("rename constraint {} to {}", name.as_str(), key.name.as_str());
+        draft.settles.push(Step::safe(Stage::Switch, summary, Lock::AccessExclusive, sql));
+        draft.renamed = true;
+    }
+}
+
+fn add(key: &ForeignKey, name: &Ident, base: &Base<'_>) -> Step {
+    let names = base.names;
+    let stale = if base.table.constraints.contains_key(name.as_str()) {
+        format!("{}drop constraint {name};\n", alter(names))
+    } else {
+        String::new()
+    };
+    let unchecked = if base.table.has_rows { " not valid" } else { "" };
+    let column = base.column(key.column.as_str());
+    let sql = stale
+        + &alter(names)
+        + &frag!["add constraint ", name, " "].inline()
+        + &key.definition_on(&column)
+        + unchecked;
+    let sql = tagged(sql, vec![stamp("constraint", names, name.as_str(), &key.definition())]);
+    let step = Step::safe(Stage::Prepare, summary(key), Lock::ShareRowExclusive, sql);
+    let new = matches!(base.of_field(key.column.as_str()), Source::New);
+    let Some(field) = base
+        .schema
+        .field(key.column.as_str())
+        .filter(|field| base.table.has_rows && (!new || field.default.is_some()))
+    else {
+        return step;
+    };
+    if new {
+        return step;
+    }
+    let value = base.value(field);
+    let found = frag![
+        "exists (select from ",
+        key.target.table_sql(),
+        " t where ",
+        Fragment::column(&Ident::fixed("t"), &key.target_column),
+        " = ",
+        value.clone(),
+        ")"
+    ];
+    step.needs(Check {
+        from: base.rows(&frag![value, " is not null and not ", found]),
+        complaint: format!("have a value of {} that {} has no record for", field.name, key.target.display()),
+        way_out: "change those values, add what they point to, or set `enforce: false`".to_owned(),
+        otherwise: Otherwise::Block,
+    })
 }
 
 fn unfit(key: &ForeignKey, target: &Target) -> Option<String> {

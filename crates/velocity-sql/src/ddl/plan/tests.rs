@@ -34,60 +34,9 @@ fn changed(change: impl FnOnce(&mut Json)) -> Schema {
 
 /// What the catalog has once a schema is provisioned.
 fn provisioned(schema: &Schema) -> Live {
-    let names = TableNames::of(schema.path());
-    let mut table = LiveTable { row_security: true, has_rows: true, ..LiveTable::default() };
-    let mut history = LiveTable { row_security: true, ..LiveTable::default() };
-    for field in schema.fields() {
-        let column =
-            LiveColumn { sql_type: column_type(&field.kind), not_null: field.required || field.system };
-        table.columns.insert(field.name.to_string(), column);
-        for (name, condition) in checks(field) {
-            table.constraints.insert(name.as_str().to_owned(), format!("CHECK ({})", condition.inline()));
-            table.comments.insert(format!("constraint {}", name.as_str()), fingerprint(&condition.inline()));
-        }
-        if let Some(default) = default_literal(field) {
-            table.comments.insert(format!("column {}", field.name), fingerprint(&default));
-        }
-    }
-    for name in HIDDEN_COLUMNS {
-        let column = LiveColumn { sql_type: "bytea".into(), not_null: false };
-        table.columns.insert(name.to_owned(), column);
-    }
-    table.indexes.insert(names.on_fields([], "pkey").as_str().to_owned(), true);
-    for index in wanted_indexes(schema, &names) {
-        if index.kind == IndexKind::Unique {
-            table.constraints.insert(index.name.as_str().to_owned(), format!("UNIQUE {}", index.tail));
-        }
-        table.indexes.insert(index.name.as_str().to_owned(), true);
-    }
-    for key in foreign_keys(schema, &names) {
-        table
-            .constraints
-            .insert(key.name.as_str().to_owned(), key.definition().replace("foreign key", "FOREIGN KEY"));
-        table.comments.insert(format!("constraint {}", key.name.as_str()), fingerprint(&key.definition()));
-    }
-    table.triggers = triggers::triggers(&names).into_iter().map(|(name, _)| name.to_owned()).collect();
-    for policy in policies::policies(schema, &names) {
-        let on = if policy.on_history { &mut history } else { &mut table };
-        on.policies.insert(policy.name.to_owned());
-        on.comments.insert(format!("policy {}", policy.name), fingerprint(&policy.tail));
-    }
-    Live {
-        schema_exists: true,
-        role_ready: true,
-        table: Some(table),
-        history: Some(history),
-        partitions: history::months_from(MONTH)
-            .map(|(year, month)| history::partition_for(&names, year, month).0.as_str().to_owned())
-            .into(),
-        functions: triggers::functions(schema, &names)
-            .into_iter()
-            .map(|(name, body)| (name.as_str().to_owned(), body))
-            .collect(),
-        grants: Some(fingerprint(&grants::grants(schema, &names))),
-        targets: targets(),
-        ..Live::default()
-    }
+    let mut live = crate::ddl::provisioned(schema, MONTH);
+    live.targets = targets();
+    live
 }
 
 fn targets() -> std::collections::BTreeMap<String, Target> {
