@@ -156,11 +156,8 @@ fn is_wider(wanted: &Wanted<'_>, table: &LiveTable) -> bool {
 
 /// The last whole number of `CHECK ((char_length(note) <= 40))`.
 fn last_number(definition: &str) -> Option<i128> {
-    let text = definition
-        .trim_end_matches(" NOT VALID")
-        .trim_end_matches(')')
-        .trim_end_matches("::bigint")
-        .trim_end_matches('\'');
+    let text = definition.trim_end_matches(" NOT VALID").replace("::bigint", "");
+    let text = text.trim_end_matches([')', '\'']);
     let digits: String = text.chars().rev().take_while(|c| c.is_ascii_digit() || *c == '-').collect();
     digits.chars().rev().collect::<String>().parse().ok()
 }
