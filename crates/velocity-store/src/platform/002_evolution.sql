@@ -472,11 +472,11 @@ begin
   y := substr(value, 1, 4)::integer;
   m := substr(value, 6, 2)::integer;
   d := substr(value, 9, 2)::integer;
-  if y = 0 or m not between 1 and 12 or d < 1 or d > case
+  if y = 0 or m not between 1 and 12 or d < 1 or d > (case
     when m = 2 and (y % 4 = 0 and y % 100 <> 0 or y % 400 = 0) then 29
     when m = 2 then 28
     when m in (4, 6, 9, 11) then 30
-    else 31 end
+    else 31 end)
   then
     return null;
   end if;
