@@ -1,11 +1,13 @@
 //! What a request can find: the schemas that are served, and those that are known and not ready.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 use velocity_schema::Schema;
 use velocity_schema::registry::Registry;
+use velocity_schema::snapshot::Snapshot;
+
+use crate::renewal::Renewals;
 
 /// Everything known at one moment. Swapped whole; a request keeps the one that it began with.
 #[derive(Debug, Clone, Default)]
@@ -13,7 +15,7 @@ pub struct Catalog {
     /// What is provisioned.
     pub served: Registry,
     /// What is declared and not provisioned, by path, with the reason.
-    pub not_ready: HashMap<String, Arc<str>>,
+    pub not_ready: Snapshot<Arc<str>>,
 }
 
 /// What there is at a path.
@@ -35,25 +37,38 @@ impl Catalog {
             None => self.not_ready.get(path).map_or(Found::Nothing, Found::NotReady),
         }
     }
+
+    /// Whether another spec than the one of that hash is served at the path.
+    pub(crate) fn serves_other(&self, path: &str, spec_hash: &str) -> bool {
+        self.served.find(path).is_some_and(|schema| schema.hash().as_str() != spec_hash)
+    }
 }
 
 /// The current [`Catalog`]: written by the informer, read by every request without a lock.
 #[derive(Debug, Clone, Default)]
-pub struct CurrentCatalog(Arc<ArcSwap<Catalog>>);
+pub struct CurrentCatalog {
+    current: Arc<ArcSwap<Catalog>>,
+    renewals: Renewals,
+}
 
 impl CurrentCatalog {
     /// The catalog of this moment. Held for a request's whole life.
     pub fn load(&self) -> Guard<Arc<Catalog>> {
-        self.0.load()
+        self.current.load()
     }
 
     /// The same, to be kept across waits.
     pub fn load_full(&self) -> Arc<Catalog> {
-        self.0.load_full()
+        self.current.load_full()
     }
 
     /// Replaces it.
     pub fn store(&self, catalog: Catalog) {
-        self.0.store(Arc::new(catalog));
+        self.current.store(Arc::new(catalog));
+    }
+
+    /// Where requests ask for a schema to be loaded anew.
+    pub(crate) fn renewals(&self) -> &Renewals {
+        &self.renewals
     }
 }

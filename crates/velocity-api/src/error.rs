@@ -176,7 +176,7 @@ impl ApiError {
             Self::SchemaNotReady { .. }
             | Self::Starting
             | Self::TooManyExports
-            | Self::Record(RecordError::NotReady { .. }) => {
+            | Self::Record(RecordError::NotReady { .. } | RecordError::ShapeChanged { .. }) => {
                 headers.insert(RETRY_AFTER, whole_seconds(RETRY_SOON).into());
             }
             Self::RateLimited(exceeded) => {
@@ -227,7 +227,7 @@ fn record_code(error: &RecordError) -> Code {
         }
         RecordError::Timeout => Code::QueryTimeout,
         RecordError::Unavailable { .. } => Code::PostgresUnavailable,
-        RecordError::NotReady { .. } => Code::SchemaNotReady,
+        RecordError::NotReady { .. } | RecordError::ShapeChanged { .. } => Code::SchemaNotReady,
         RecordError::TooLarge => Code::MalformedRequest,
         RecordError::Internal { .. } => Code::InternalError,
     }

@@ -1,5 +1,7 @@
 //! The HTTP API: one set of generic handlers serves every schema.
 //!
+//! A request that meets a table which has just changed runs once more under the new schema (`once_more`).
+//!
 //! A request is extracted (identity, scope, one snapshot of its schema), planned by `velocity-sql`, run by
 //! `velocity-store` and presented. No SQL is written here, and nothing is read from the Kubernetes API but by the
 //! [`informer`].
@@ -15,10 +17,13 @@ mod envelope;
 mod error;
 mod handlers;
 pub mod informer;
+mod kept;
 mod metrics;
+mod once_more;
 mod present;
 mod rate_limit;
 mod readiness;
+mod renewal;
 mod request;
 mod routes;
 mod scope;
@@ -50,6 +55,7 @@ pub async fn serve(listener: TcpListener, api: Api, shutdown: impl Future<Output
     let config = api.config().clone();
     let metrics = Arc::clone(api.metrics());
     let envelope = envelope::Envelope::new(Arc::clone(&metrics), config.requests.deadline);
-    let router = routes::routes().with_state(api).layer(envelope);
+    let once_more = once_more::OnceMore::new(api.clone());
+    let router = routes::routes().with_state(api).layer(once_more).layer(envelope);
     serve::serve(listener, router, &config.connections, Some(metrics.connections.clone()), shutdown).await;
 }

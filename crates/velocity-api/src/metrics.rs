@@ -33,6 +33,8 @@ pub struct Metrics {
     pub(crate) panics: Counter,
     /// Requests that were told to wait.
     pub(crate) rate_limited: Counter,
+    /// Requests that ran once more because their schema had changed.
+    pub(crate) repeated: Counter,
     /// Connections that are open.
     pub(crate) connections: Gauge,
 }
@@ -78,11 +80,17 @@ impl Metrics {
         let (panics, rate_limited, connections) = (Counter::default(), Counter::default(), Gauge::default());
         registry.register("http_panics", "Requests whose handler panicked", panics.clone());
         registry.register("http_rate_limited", "Requests refused for the actor's rate", rate_limited.clone());
+        let repeated = Counter::default();
+        registry.register(
+            "http_repeated",
+            "Requests that ran once more under a changed schema",
+            repeated.clone(),
+        );
         registry.register("http_connections", "Open connections", connections.clone());
         for collector in others {
             registry.register_collector(collector);
         }
-        Arc::new(Self { registry, endpoints, informer, panics, rate_limited, connections })
+        Arc::new(Self { registry, endpoints, informer, panics, rate_limited, repeated, connections })
     }
 
     /// Counts an answered request.

@@ -16,6 +16,7 @@ use velocity_store::records::{Origin, Session, Table};
 use crate::catalog::{Catalog, Found};
 use crate::envelope::RequestContext;
 use crate::error::ApiError;
+use crate::once_more::Again;
 use crate::request::headers::refuse_unknown;
 use crate::request::path::schema_route;
 use crate::state::Api;
@@ -165,7 +166,11 @@ impl FromRequestParts<Api> for Caller {
             Found::Nothing => Err(None),
         };
         let strategy = found.as_ref().ok().and_then(|schema| schema.strategy()).or(api.default_strategy());
-        let identity = api.authenticate(strategy, &parts.headers).await?;
+        let identity = if parts.extensions.get::<Again>().is_some() {
+            api.identify(strategy, &parts.headers).await?
+        } else {
+            api.authenticate(strategy, &parts.headers).await?
+        };
         let schema = match found {
             Ok(schema) => schema,
             Err(Some(reason)) => return Err(ApiError::SchemaNotReady { path: path.to_owned(), reason }),

@@ -1,15 +1,16 @@
 //! An immutable snapshot of all schemas that are served.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::name::SchemaPath;
 use crate::schema::Schema;
+use crate::snapshot::Snapshot;
 
-/// All schemas that are served at one moment. Swapped whole; a request keeps the one that it began with.
+/// All schemas that are served at one moment. Swapped whole; a request keeps the one that it began with. A copy shares
+/// all but what is changed in it, so that taking in one schema of ten thousand costs microseconds.
 #[derive(Debug, Clone, Default)]
 pub struct Registry {
-    by_path: HashMap<String, Arc<Schema>>,
+    by_path: Snapshot<Arc<Schema>>,
 }
 
 impl Registry {
@@ -20,7 +21,7 @@ impl Registry {
 
     /// Adds or replaces a schema.
     pub fn insert(&mut self, schema: Arc<Schema>) {
-        self.by_path.insert(schema.path().to_string(), schema);
+        self.by_path.insert(&schema.path().to_string(), schema);
     }
 
     /// Takes a schema out.

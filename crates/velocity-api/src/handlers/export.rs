@@ -92,7 +92,6 @@ impl Writer {
     fn start(self, export: Running, place: OwnedSemaphorePermit) -> mpsc::Receiver<Part> {
         let (sender, receiver) = mpsc::channel(1);
         tokio::spawn(async move {
-            let _place = place;
             let given_up = Arc::new(AtomicBool::new(false));
             let (writer, into, gives_up) = (Arc::new(self), sender.clone(), Arc::clone(&given_up));
             let stall = writer.stall;
@@ -108,6 +107,8 @@ impl Writer {
                 }
             };
             let outcome = export.run(sink).await;
+            // Before the last word, so that an export that begins again finds its place free.
+            drop(place);
             if let Some(last) = last_part(outcome, given_up.load(Ordering::Relaxed)) {
                 hand_over(&sender, last, stall).await;
             }

@@ -10,13 +10,15 @@ use futures::{FutureExt, Stream, StreamExt};
 use jiff::Timestamp;
 use kube::api::DynamicObject;
 use kube::runtime::watcher::{self, Event};
-use velocity_schema::Schema;
+use tokio::sync::mpsc::UnboundedReceiver;
+use velocity_schema::{Schema, SchemaPath};
 
 use super::Targets;
 use super::schema_index::{Load, SchemaIndex, key_of};
 use super::specs::{LoadError, ProvisionedSpecs, load};
 use super::strategy_index::{StrategyIndex, name_of};
 use crate::metrics::Metrics;
+use crate::renewal::{Renewal, Waiting};
 
 const SCHEMAS: &str = "SchemaDefinition";
 const STRATEGIES: &str = "AuthStrategy";
@@ -31,10 +33,20 @@ type Loading = FuturesUnordered<BoxFuture<'static, Loaded>>;
 
 /// A load that came back.
 struct Loaded {
-    load: Load,
-    /// How long the next attempt waits.
-    pause: Duration,
+    wish: Wish,
     outcome: Result<Arc<Schema>, LoadError>,
+}
+
+/// What a load is for.
+enum Wish {
+    /// An object whose status names a spec that we do not have.
+    Object {
+        load: Load,
+        /// How long the next attempt waits.
+        pause: Duration,
+    },
+    /// Requests whose table has another shape than their schema, at this path.
+    Requests(String),
 }
 
 /// Follows the SchemaDefinitions.
@@ -44,23 +56,50 @@ pub(super) async fn follow_schemas(
     targets: &Targets,
 ) {
     let mut events = pin!(events.ready_chunks(BATCH));
-    let mut follower =
-        SchemaFollower { index: SchemaIndex::default(), loading: Loading::new(), listed: false, specs };
+    let mut renewals = targets.catalog.renewals().listen();
+    let mut follower = SchemaFollower {
+        index: SchemaIndex::default(),
+        loading: Loading::new(),
+        waiting: Waiting::default(),
+        listed: false,
+        specs,
+    };
     loop {
-        tokio::select! {
+        let renewed = tokio::select! {
             batch = events.next() => match batch {
-                Some(batch) => batch.into_iter().for_each(|event| follower.take(event, &targets.metrics)),
+                Some(batch) => {
+                    batch.into_iter().for_each(|event| follower.take(event, &targets.metrics));
+                    None
+                }
                 None => return,
             },
             Some(loaded) = follower.loading.next() => follower.take_loaded(loaded, &targets.metrics),
-        }
+            Some(renewal) = next(&mut renewals) => {
+                follower.renew(renewal);
+                None
+            }
+        };
         follower.publish(targets);
+        // Only now is there something to be seen.
+        if let Some(path) = renewed {
+            follower.answer(&path);
+        }
+    }
+}
+
+/// The next wish of a request; never, where another informer listens.
+async fn next(renewals: &mut Option<UnboundedReceiver<Renewal>>) -> Option<Renewal> {
+    match renewals {
+        Some(renewals) => renewals.recv().await,
+        None => std::future::pending().await,
     }
 }
 
 struct SchemaFollower {
     index: SchemaIndex,
     loading: Loading,
+    /// The requests that wait for a load.
+    waiting: Waiting,
     /// Whether a list was complete once: until then nothing is published, so that nobody takes a part for the whole.
     listed: bool,
     specs: Arc<dyn ProvisionedSpecs>,
@@ -104,42 +143,86 @@ impl SchemaFollower {
         let specs = Arc::clone(&self.specs);
         let loading = async move {
             tokio::time::sleep(pause).await;
-            let outcome = load(&*specs, &wanted.path, &wanted.hash).await;
+            let outcome = load(&*specs, &wanted.path).await;
             let pause = (pause * 2).clamp(LOAD_PAUSE, LOAD_PAUSE_MAX);
-            Loaded { load: wanted, pause, outcome }
+            Loaded { wish: Wish::Object { load: wanted, pause }, outcome }
         };
         self.loading.push(loading.boxed());
     }
 
-    fn take_loaded(&mut self, loaded: Loaded, metrics: &Metrics) {
-        let Loaded { load, pause, outcome } = loaded;
-        match outcome {
-            Ok(schema) => {
+    /// Takes note of what was loaded. Gives the path whose requests wait for it.
+    fn take_loaded(&mut self, loaded: Loaded, metrics: &Metrics) -> Option<String> {
+        match (loaded.wish, loaded.outcome) {
+            (Wish::Object { load, .. }, Ok(schema)) => {
                 self.index.loaded(&load, schema);
+                None
             }
-            Err(error) if self.index.awaits(&load) => {
+            (Wish::Object { load, pause }, Err(error)) => {
+                if self.index.awaits(&load) {
+                    note_error(metrics, SCHEMAS, &error);
+                    self.start_load(load, pause);
+                }
+                None
+            }
+            (Wish::Requests(path), Ok(schema)) => {
+                self.index.renewed(schema);
+                Some(path)
+            }
+            (Wish::Requests(path), Err(error)) => {
                 note_error(metrics, SCHEMAS, &error);
-                self.start_load(load, pause);
+                Some(path)
             }
-            Err(_) => {}
         }
     }
 
-    fn publish(&self, targets: &Targets) {
+    /// Looks a path up for a request, unless what it needs is there already.
+    fn renew(&mut self, renewal: Renewal) {
+        if self.index.catalog().serves_other(&renewal.path, &renewal.spec_hash) {
+            renewal.answer();
+            return;
+        }
+        let path = renewal.path.clone();
+        if self.waiting.add(renewal) {
+            self.start_renewal(path);
+        }
+    }
+
+    fn start_renewal(&self, path: String) {
+        let specs = Arc::clone(&self.specs);
+        let loading = async move {
+            let outcome = load(&*specs, &path).await;
+            Loaded { wish: Wish::Requests(path), outcome }
+        };
+        self.loading.push(loading.boxed());
+    }
+
+    /// Lets the requests go on that waited for a load of their path.
+    fn answer(&mut self, path: &str) {
+        let catalog = self.index.catalog();
+        let is_new_to = |hash: &str| catalog.serves_other(path, hash);
+        if self.waiting.loaded(path, is_new_to) {
+            self.start_renewal(path.to_owned());
+        }
+    }
+
+    /// Costs what has changed, however many schemas there are.
+    fn publish(&mut self, targets: &Targets) {
         if !self.listed {
             return;
         }
-        let catalog = self.index.catalog().clone();
         let metrics = &targets.metrics.informer;
-        set(&metrics.served, catalog.served.len());
-        set(&metrics.not_ready, catalog.not_ready.len());
-        set(&metrics.broken.get_or_create(&label(SCHEMAS)), self.index.broken());
-        let shrinks = catalog.served.len() < targets.catalog.load().served.len();
-        targets.catalog.store(catalog);
-        if let (true, Some(records)) = (shrinks, &targets.records) {
-            let served = targets.catalog.load();
-            records.retain_tables(|path| served.served.find(&path.to_string()).is_some());
+        let changes = self.index.take_changes();
+        if changes.any {
+            let catalog = self.index.catalog().clone();
+            set(&metrics.served, catalog.served.len());
+            set(&metrics.not_ready, catalog.not_ready.len());
+            targets.catalog.store(catalog);
         }
+        if let Some(records) = &targets.records {
+            let is_gone = |path: &&SchemaPath| self.index.catalog().served.find(&path.to_string()).is_none();
+            changes.gone.iter().filter(is_gone).for_each(|path| records.forget_table(path));
+        }
+        set(&metrics.broken.get_or_create(&label(SCHEMAS)), self.index.broken());
         metrics.synced.get_or_create(&label(SCHEMAS)).set(1);
         targets.readiness.schemas_are_synced();
     }

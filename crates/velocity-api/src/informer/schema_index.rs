@@ -1,4 +1,7 @@
 //! Which schema is served at which path: a pure function of the objects seen and the specs loaded.
+//!
+//! The store says what is provisioned; `status.specHash` says it too, a moment later, and the operator may have died in
+//! between. So a spec that was loaded counts until Kubernetes has caught up with it, whatever older hash is still told.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -28,6 +31,17 @@ pub(crate) struct SchemaIndex {
     objects: HashMap<ObjectKey, Entry>,
     claims: HashMap<String, BTreeSet<ObjectKey>>,
     catalog: Catalog,
+    broken: usize,
+    changes: Changes,
+}
+
+/// What has become of the catalog since somebody asked.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    /// Whether anything has.
+    pub(crate) any: bool,
+    /// What is not served any more.
+    pub(crate) gone: Vec<SchemaPath>,
 }
 
 struct Entry {
@@ -39,6 +53,8 @@ struct Entry {
     provisioned: Option<String>,
     wanted: Result<Arc<Schema>, Arc<str>>,
     serving: Option<Arc<Schema>>,
+    /// The hash in the status over which the store knew better when `serving` was loaded.
+    ahead_of: Option<String>,
     seen: bool,
 }
 
@@ -49,7 +65,12 @@ impl SchemaIndex {
 
     /// How many objects do not parse or validate.
     pub(crate) fn broken(&self) -> usize {
-        self.objects.values().filter(|entry| entry.wanted.is_err()).count()
+        self.broken
+    }
+
+    /// What has changed since it was last asked.
+    pub(crate) fn take_changes(&mut self) -> Changes {
+        std::mem::take(&mut self.changes)
     }
 
     /// Why the object does not parse or validate.
@@ -73,8 +94,9 @@ impl SchemaIndex {
     /// Takes note of an object. Gives the spec that has to be loaded before it can be served as provisioned.
     pub(crate) fn apply(&mut self, object: &DynamicObject) -> Option<Load> {
         let key = key_of(object);
-        let before = self.objects.remove(&key);
+        let before = self.take(&key);
         let entry = Entry::of(object, before.as_ref());
+        self.broken += usize::from(entry.wanted.is_err());
         let claimed_before = before.and_then(|entry| entry.path);
         let load = entry.load(&key);
         let path = entry.path.clone();
@@ -91,21 +113,39 @@ impl SchemaIndex {
 
     /// Forgets an object.
     pub(crate) fn delete(&mut self, key: &str) {
-        if let Some(path) = self.objects.remove(key).and_then(|entry| entry.path) {
+        if let Some(path) = self.take(key).and_then(|entry| entry.path) {
             self.release(&path, key);
         }
     }
 
-    /// A load came back. `false` when it is of no use any more, because the object has changed since.
+    fn take(&mut self, key: &str) -> Option<Entry> {
+        let entry = self.objects.remove(key)?;
+        self.broken -= usize::from(entry.wanted.is_err());
+        Some(entry)
+    }
+
+    /// A load came back, perhaps with another spec than the status has told of. `false` when it is of no use any more,
+    /// because the object has changed since.
     pub(crate) fn loaded(&mut self, load: &Load, schema: Arc<Schema>) -> bool {
         let Some(entry) = self.objects.get_mut(&load.object).filter(|entry| entry.awaits(&load.hash)) else {
             return false;
         };
-        entry.serving = Some(schema);
+        entry.take_stored(schema);
         if let Some(path) = entry.path.clone() {
             self.publish(&path);
         }
         true
+    }
+
+    /// What the store has at a path. It counts, whatever Kubernetes has told so far.
+    pub(crate) fn renewed(&mut self, schema: Arc<Schema>) {
+        let path = schema.path().clone();
+        let winner = self.winner(&path.to_string()).map(|(key, _)| key.clone());
+        let entry = winner.and_then(|key| self.objects.get_mut(&key));
+        if let Some(entry) = entry.filter(|entry| entry.provisioned.is_some()) {
+            entry.take_stored(schema);
+            self.publish(&path);
+        }
     }
 
     /// Whether a load is still of use.
@@ -127,30 +167,37 @@ impl SchemaIndex {
     /// Brings one path of the catalog up to date; the others stay as they are.
     fn publish(&mut self, path: &SchemaPath) {
         let text = path.to_string();
-        let entries = self
-            .claims
-            .get(&text)
-            .into_iter()
-            .flatten()
-            .filter_map(|key| self.objects.get(key).map(|e| (key, e)));
-        // Two objects may claim one path; the operator provisions one of them, and that one counts.
-        let winner =
-            entries.min_by_key(|(key, e)| (e.serving.is_none(), e.provisioned.is_none(), &e.created, *key));
-        match winner.map(|(_, entry)| (&entry.serving, entry)) {
-            Some((Some(schema), _)) => {
-                self.catalog.served.insert(Arc::clone(schema));
-                self.catalog.not_ready.remove(&text);
-            }
-            Some((None, entry)) => {
-                let reason = entry.reason();
-                self.catalog.served.remove(path);
-                self.catalog.not_ready.insert(text, reason);
-            }
+        let (schema, reason) = match self.winner(&text) {
+            Some((_, Entry { serving: Some(schema), .. })) => (Some(Arc::clone(schema)), None),
+            Some((_, entry)) => (None, Some(entry.reason())),
+            None => (None, None),
+        };
+        let served = self.catalog.served.find(&text);
+        let is_gone = served.is_some() && schema.is_none();
+        let is_new = schema.as_ref().is_some_and(|schema| !served.is_some_and(|s| Arc::ptr_eq(s, schema)));
+        let other_reason = self.catalog.not_ready.get(&text) != reason.as_ref();
+        if is_gone {
+            self.catalog.served.remove(path);
+            self.changes.gone.push(path.clone());
+        }
+        if let Some(schema) = schema.filter(|_| is_new) {
+            self.catalog.served.insert(schema);
+        }
+        match reason {
+            _ if !other_reason => {}
+            Some(reason) => self.catalog.not_ready.insert(&text, reason),
             None => {
-                self.catalog.served.remove(path);
                 self.catalog.not_ready.remove(&text);
             }
         }
+        self.changes.any |= is_gone || is_new || other_reason;
+    }
+
+    /// Two objects may claim one path; the operator provisions one of them, and that one counts.
+    fn winner(&self, path: &str) -> Option<(&ObjectKey, &Entry)> {
+        let keys = self.claims.get(path).into_iter().flatten();
+        let entries = keys.filter_map(|key| self.objects.get(key).map(|entry| (key, entry)));
+        entries.min_by_key(|(key, e)| (e.serving.is_none(), e.provisioned.is_none(), &e.created, *key))
     }
 }
 
@@ -167,19 +214,33 @@ impl Entry {
             wanted.as_ref().map_or_else(|_| claimed_path(spec, object), |schema| Some(schema.path().clone()));
         let provisioned = object.data.pointer("/status/specHash").and_then(Json::as_str).map(str::to_owned);
         let has = |schema: &&Arc<Schema>| Some(schema.hash().as_str()) == provisioned.as_deref();
-        let same_path =
-            before.filter(|before| before.path == path).and_then(|before| before.serving.as_ref());
-        let serving = provisioned.as_ref().and_then(|_| {
+        let same_path = before.filter(|before| before.path == path);
+        let served = same_path.and_then(|before| before.serving.as_ref());
+        let outrun = same_path.and_then(|before| before.ahead_of.as_ref());
+        let serving = provisioned.as_ref().and_then(|_| match outrun {
+            // The status may be on its way to what is served, or beyond it: the store will tell.
+            Some(_) => served.cloned(),
             // Without what is provisioned at hand, what was served before is nearer to it than nothing.
-            wanted.as_ref().ok().filter(has).or_else(|| same_path.filter(has)).or(same_path).cloned()
+            None => wanted.as_ref().ok().filter(has).or_else(|| served.filter(has)).or(served).cloned(),
         });
+        let ahead_of = outrun.filter(|hash| Some(*hash) == provisioned.as_ref()).cloned();
         let created = object.creation_timestamp().map_or_else(String::new, |time| time.0.to_string());
-        Self { revision, path, created, provisioned, wanted, serving, seen: true }
+        Self { revision, path, created, provisioned, wanted, serving, ahead_of, seen: true }
     }
 
     fn awaits(&self, hash: &str) -> bool {
         self.provisioned.as_deref() == Some(hash)
+            && self.ahead_of.as_deref() != Some(hash)
             && self.serving.as_ref().is_none_or(|schema| schema.hash().as_str() != hash)
+    }
+
+    /// Serves what the store has.
+    fn take_stored(&mut self, stored: Arc<Schema>) {
+        let told = self.provisioned.as_deref() == Some(stored.hash().as_str());
+        self.ahead_of = if told { None } else { self.provisioned.clone() };
+        // The same schema is not kept twice.
+        let wanted = self.wanted.as_ref().ok().filter(|wanted| wanted.hash() == stored.hash()).cloned();
+        self.serving = Some(wanted.unwrap_or(stored));
     }
 
     fn load(&self, key: &str) -> Option<Load> {
@@ -290,6 +351,59 @@ mod tests {
         assert!(index.loaded(&load, schema(&old)));
         assert_eq!(served(&index), Some(hash(&old)));
         assert!(!index.awaits(&load));
+    }
+
+    #[test]
+    fn what_the_store_has_counts_until_kubernetes_has_caught_up() {
+        let (mut index, one, two, three) = (SchemaIndex::default(), spec(&["a"]), spec(&["b"]), spec(&["c"]));
+        let state = |spec: &Json, told: &Json| object("order", 1, spec, Some(&hash(told)));
+        index.apply(&state(&one, &one));
+        index.renewed(schema(&three));
+        assert_eq!(served(&index), Some(hash(&three)));
+        // Events that were under way when the store was asked.
+        assert_eq!(index.apply(&state(&one, &one)), None);
+        assert_eq!(served(&index), Some(hash(&three)));
+        let load = index.apply(&state(&two, &two)).unwrap();
+        assert_eq!(served(&index), Some(hash(&three)), "not the spec in between");
+        assert!(index.loaded(&load, schema(&three)) && !index.awaits(&load));
+        assert_eq!(served(&index), Some(hash(&three)));
+        assert_eq!(index.apply(&state(&three, &three)), None);
+        assert_eq!(served(&index), Some(hash(&three)));
+        // From here on the status counts again.
+        assert_eq!(index.apply(&state(&one, &one)), None);
+        assert_eq!(served(&index), Some(hash(&one)));
+    }
+
+    #[test]
+    fn a_status_that_was_never_written_is_made_up_for_by_the_store() {
+        let (mut index, old, new) = (SchemaIndex::default(), spec(&["a"]), spec(&["a", "b"]));
+        let load = index.apply(&object("order", 2, &new, Some(&hash(&old)))).unwrap();
+        assert!(index.loaded(&load, schema(&new)));
+        assert_eq!(served(&index), Some(hash(&new)));
+        assert!(!index.awaits(&load), "the older spec is not asked for any more");
+        assert_eq!(index.apply(&object("order", 2, &new, Some(&hash(&old)))), None);
+    }
+
+    #[test]
+    fn what_is_renewed_needs_an_object_with_a_status() {
+        let (mut index, spec) = (SchemaIndex::default(), spec(&["a"]));
+        index.renewed(schema(&spec));
+        assert!(matches!(index.catalog().find(PATH), Found::Nothing));
+        index.apply(&object("order", 1, &spec, None));
+        index.renewed(schema(&spec));
+        assert!(matches!(index.catalog().find(PATH), Found::NotReady(_)));
+    }
+
+    #[test]
+    fn only_what_changes_is_told() {
+        let (mut index, spec) = (SchemaIndex::default(), spec(&["a"]));
+        index.apply(&object("order", 1, &spec, Some(&hash(&spec))));
+        assert_eq!(index.take_changes(), Changes { any: true, gone: Vec::new() });
+        index.apply(&object("order", 1, &spec, Some(&hash(&spec))));
+        assert_eq!(index.take_changes(), Changes::default());
+        index.delete("acme-shop-sales/order");
+        let gone = vec![PATH.parse().unwrap()];
+        assert_eq!(index.take_changes(), Changes { any: true, gone });
     }
 
     #[test]

@@ -32,26 +32,23 @@ pub enum LoadError {
     /// The store cannot be asked.
     #[error("the provisioned spec could not be read")]
     Store(#[source] Box<dyn Error + Send + Sync>),
-    /// The store has none with this hash, perhaps not yet.
-    #[error("no provisioned spec has the hash {hash}")]
+    /// The store has none, perhaps not yet.
+    #[error("no spec is provisioned at {path}")]
     Missing {
-        /// The hash that was looked for.
-        hash: String,
+        /// Where it was looked for.
+        path: String,
     },
     /// It is none that this version of the API can serve.
     #[error("the provisioned spec is not valid: {0}")]
     Invalid(velocity_schema::Violations),
 }
 
-/// The schema that is provisioned at `path` with `hash`.
-pub(crate) async fn load(
-    specs: &dyn ProvisionedSpecs,
-    path: &str,
-    hash: &str,
-) -> Result<Arc<Schema>, LoadError> {
+/// The schema that is provisioned at `path`.
+pub(crate) async fn load(specs: &dyn ProvisionedSpecs, path: &str) -> Result<Arc<Schema>, LoadError> {
     let found = specs.provisioned(path).await.map_err(LoadError::Store)?;
-    let found = found.filter(|found| found.spec_hash == hash);
-    let Provisioned { spec, .. } = found.ok_or_else(|| LoadError::Missing { hash: hash.to_owned() })?;
+    let missing = || LoadError::Missing { path: path.to_owned() };
+    let Provisioned { spec, .. } = found.ok_or_else(missing)?;
     let spec = SchemaDefinitionSpec::from_json(&spec).map_err(LoadError::Invalid)?;
-    Schema::parse(&spec).map(Arc::new).map_err(LoadError::Invalid)
+    let schema = Schema::parse(&spec).map_err(LoadError::Invalid)?;
+    if schema.path().to_string() == path { Ok(Arc::new(schema)) } else { Err(missing()) }
 }

@@ -116,7 +116,7 @@ async fn a_schema_that_is_not_provisioned_is_503_for_those_who_are_authenticated
     let mut catalog = (*app.catalog.load_full()).clone();
     let path = app.schema.path();
     catalog.served.remove(path);
-    catalog.not_ready.insert(path.to_string(), "its table is being provisioned".into());
+    catalog.not_ready.insert(&path.to_string(), "its table is being provisioned".into());
     app.catalog.store(catalog);
     let reply = app.as_writer().get("").await;
     reply.is_problem(503, "SCHEMA_NOT_READY");

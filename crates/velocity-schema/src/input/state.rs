@@ -5,21 +5,29 @@ use serde_json::value::RawValue;
 use super::Malformed;
 use super::body;
 use crate::field::FieldType;
+use crate::lineage::Lineage;
 use crate::schema::Schema;
 use crate::value::Value;
 
 /// Reads a state as the database keeps it in an event: a JSON object whose members are `to_jsonb` of the columns.
 ///
-/// A value for every field of the schema, in order. What the schema does not have any more is left out; what it has
-/// since then, and what does not fit today's type, is null. Constraints do not count: they may be newer than the state.
-pub fn read_state(schema: &Schema, state: &str) -> Result<Vec<Value>, Malformed> {
+/// A value for every field of the schema, in order. `seq` is the event's number: `lineage` tells what became of its
+/// fields since. What the schema does not have any more is left out; what it has since then is null; what today's type
+/// cannot hold is [`Value::Json`], as it was recorded. Constraints do not count: they may be newer than the state.
+pub fn read_state(
+    schema: &Schema,
+    lineage: &Lineage,
+    seq: i64,
+    state: &str,
+) -> Result<Vec<Value>, Malformed> {
     let members = body::members(state.as_bytes())?;
     let mut values = vec![Value::Null; schema.fields().len()];
     for (name, raw) in &members.0 {
-        if let Some(position) = schema.position(name)
-            && let Some(value) = read(&schema.fields()[position].kind, raw)
+        if let Some(name) = lineage.today(seq, name)
+            && let Some(position) = schema.position(name)
         {
-            values[position] = value;
+            let kind = &schema.fields()[position].kind;
+            values[position] = read(kind, raw).unwrap_or_else(|| Value::Json(raw.get().to_owned()));
         }
     }
     Ok(values)

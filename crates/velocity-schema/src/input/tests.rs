@@ -7,6 +7,7 @@ use super::{
     Change, InputError, NewRecord, Patch, Replacement, check_rules, parse_create, parse_id, parse_patch,
     parse_replace, read_state,
 };
+use crate::lineage::{Fate, FieldChange, Lineage};
 use crate::schema::Schema;
 use crate::spec::SchemaDefinitionSpec;
 use crate::value::Value;
@@ -265,13 +266,41 @@ fn an_earlier_state_is_read_through_todays_fields() {
         "id": fixed().to_string(), "supplier": "longer than today", "amount": 1, "gone": 1, "count": "seven",
         "data": "\\x00ff", "seen": "2026-05-19T14:00:00.5+00:00", "extra": {"a": [1]}, "tags": ["x"], "version": 3
     });
-    let values = read_state(&schema, &state.to_string()).unwrap();
+    let values = read_state(&schema, &Lineage::default(), 1, &state.to_string()).unwrap();
     let value = |name: &str| &values[schema.position(name).unwrap()];
     assert_eq!(value("supplier"), &Value::String("longer than today".into()));
     assert_eq!(value("data"), &Value::Bytes(vec![0, 255]));
     assert_eq!(value("seen").to_text(), "2026-05-19T14:00:00.5Z");
     assert_eq!(value("extra"), &Value::Json(r#"{"a":[1]}"#.into()));
     assert_eq!((value("tags").to_text(), value("version")), (r#"["x"]"#.to_owned(), &Value::Integer(3)));
-    assert!(value("count").is_null() && value("token").is_null() && value("status").is_null());
-    assert!(read_state(&schema, "[]").is_err());
+    assert!(value("token").is_null() && value("status").is_null());
+    assert_eq!(
+        value("count"),
+        &Value::Json(r#""seven""#.into()),
+        "what the type cannot hold is as it was recorded"
+    );
+    assert!(read_state(&schema, &Lineage::default(), 1, "[]").is_err());
+}
+
+#[test]
+fn an_earlier_state_shows_its_values_under_the_names_of_today() {
+    let change = |field: &str, fate| FieldChange { seq: 5, step: 1, field: field.to_owned(), fate };
+    let lineage = Lineage::new([
+        change("vendor", Fate::Renamed("supplier".to_owned())),
+        change("supplier", Fate::Renamed("token".to_owned())),
+        change("count", Fate::Dropped),
+    ]);
+    let schema = schema();
+    let state = json!({ "vendor": "v", "supplier": fixed().to_string(), "count": 3 }).to_string();
+    let read = |seq| read_state(&schema, &lineage, seq, &state).unwrap();
+    let value = |values: &[Value], name: &str| values[schema.position(name).unwrap()].clone();
+    let before = read(5);
+    assert_eq!(value(&before, "supplier"), Value::String("v".into()));
+    assert_eq!(value(&before, "token"), Value::Uuid(fixed()));
+    assert!(value(&before, "count").is_null(), "the field of today is another one");
+    let after = read(6);
+    assert_eq!(
+        (value(&after, "supplier").to_text(), value(&after, "count")),
+        (fixed().to_string(), Value::Integer(3))
+    );
 }

@@ -28,7 +28,7 @@ pub const HISTORY_COLUMNS: [(&str, SqlType); 10] = [
 /// The columns of the changes of a table's fields, in order. Changes of one step were made at the same time.
 pub const CHANGE_COLUMNS: [(&str, SqlType); 5] = [
     ("seq", SqlType::Int8),
-    ("made_at", SqlType::Timestamptz),
+    ("at", SqlType::Timestamptz),
     ("kind", SqlType::Text),
     ("field", SqlType::Text),
     ("became", SqlType::Text),

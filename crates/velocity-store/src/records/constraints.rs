@@ -10,6 +10,8 @@ use velocity_sql::{TableNames, ddl};
 pub(super) struct Constraints {
     fields: HashMap<String, Vec<String>>,
     checks: HashMap<String, (String, &'static str)>,
+    /// What the names of the table's unique constraints begin with.
+    prefix: String,
 }
 
 impl Constraints {
@@ -33,7 +35,14 @@ impl Constraints {
                 checks.insert(check.as_str().to_owned(), (name.to_owned(), rule));
             }
         }
-        Self { fields, checks }
+        Self { fields, checks, prefix: format!("{}-", names.table.as_str()) }
+    }
+
+    /// The fields in the name of a unique constraint or index that the schema does not have; none where the name does
+    /// not tell.
+    pub(super) fn fields_of_unknown(&self, constraint: &str) -> Vec<String> {
+        let fields = constraint.strip_prefix(&self.prefix).and_then(|rest| rest.rsplit_once('_'));
+        fields.map_or_else(Vec::new, |(fields, _)| fields.split('-').map(str::to_owned).collect())
     }
 
     /// The fields of a unique constraint or foreign key.
@@ -42,7 +51,16 @@ impl Constraints {
     }
 
     /// The field and rule of a check.
-    pub(super) fn check(&self, constraint: &str) -> Option<(&str, &'static str)> {
-        self.checks.get(constraint).map(|(field, rule)| (field.as_str(), *rule))
+    pub(super) fn check<'a>(&'a self, constraint: &'a str) -> Option<(&'a str, &'static str)> {
+        let known = self.checks.get(constraint).map(|(field, rule)| (field.as_str(), *rule));
+        known.or_else(|| unknown_check(constraint))
     }
+}
+
+/// The field and rule in the name of a check that the schema does not have: of the next one, which is just being
+/// provisioned, perhaps on the column that a field's values move to.
+fn unknown_check(constraint: &str) -> Option<(&str, &'static str)> {
+    let (column, rule) = constraint.strip_suffix("_check")?.rsplit_once('_')?;
+    let rule = ddl::CHECK_RULES.into_iter().find(|known| *known == rule)?;
+    Some((column.strip_prefix("_new_").unwrap_or(column), rule))
 }

@@ -70,11 +70,20 @@ pub enum RecordError {
         /// The cause.
         source: Box<WireError>,
     },
-    /// The table is not there, or not as the schema says: 503 `SCHEMA_NOT_READY`.
+    /// The domain is not there: 503 `SCHEMA_NOT_READY`.
     #[error("the schema's table is not provisioned as it should be")]
     NotReady {
         /// The cause.
         source: Box<WireError>,
+    },
+    /// The table is not, or not any more, as the schema says. Nothing was written: with the schema that is provisioned
+    /// by now the call can be made once more. Where there is none, 503 `SCHEMA_NOT_READY`.
+    #[error("the schema's table is not as the schema says")]
+    ShapeChanged {
+        /// The hash of the spec that the table is not as.
+        spec_hash: String,
+        /// The cause.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The answer is larger than one request may hold in memory: 400, ask for fewer records.
     #[error("the answer is too large; ask for fewer records or fields, or export them")]
@@ -90,6 +99,13 @@ pub enum RecordError {
 impl RecordError {
     pub(super) fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Internal { source: source.into() }
+    }
+
+    pub(super) fn shape_changed(
+        table: &Table,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::ShapeChanged { spec_hash: table.schema().hash().as_str().to_owned(), source: source.into() }
     }
 
     /// Whether the record itself is at fault, so that another one may go through.
@@ -111,6 +127,7 @@ impl RecordError {
         match &error {
             WireError::Database(db) => match of_database(table, db) {
                 Some(known) => known,
+                None if is_of_another_shape(db) => Self::shape_changed(table, error),
                 None if is_not_ready(db) => Self::NotReady { source: Box::new(error) },
                 None if is_conflict_of_transactions(db) => Self::Unavailable {
                     retry_after: Duration::from_secs(1),
@@ -146,7 +163,13 @@ fn of_database(table: &Table, error: &DbError) -> Option<RecordError> {
     let constraints = table.constraints();
     let named = |name: &Option<String>| name.as_deref().and_then(|name| constraints.fields(name));
     Some(match error.code.as_str() {
-        "23505" => RecordError::UniqueViolation { fields: named(&error.constraint)?.to_vec() },
+        "23505" => {
+            // One that the schema does not know is of the next one, which is just being provisioned.
+            let unknown = || error.constraint.as_deref().map(|name| constraints.fields_of_unknown(name));
+            RecordError::UniqueViolation {
+                fields: named(&error.constraint).map(<[String]>::to_vec).or_else(unknown)?,
+            }
+        }
         "23503" => RecordError::ReferenceViolation {
             field: named(&error.constraint).and_then(|fields| fields.first().cloned()),
         },
@@ -173,9 +196,23 @@ fn violation(field: &str, rule: &'static str, message: &str) -> RecordError {
     RecordError::Validation(violations)
 }
 
-/// The table, a column, the schema or the role is missing, or the rights are.
+/// The statement makes no sense on the table as it is: its shape function, a column or the table itself is missing, a
+/// type is another one, or the rights are. Such an error comes while a statement is planned, before it does anything.
+fn is_of_another_shape(error: &DbError) -> bool {
+    let is_of_a_statement = matches!(error.place, Place::Statement(_));
+    is_of_a_statement
+        && match error.code.as_str() {
+            // Undefined function or operator, column, table; another type; no type; no right.
+            "42883" | "42703" | "42P01" | "42804" | "42846" | "42P18" | "42501" => true,
+            // The code is shared by many. The wire has renewed the statement already, which did not help.
+            "0A000" => error.routine.as_deref() == Some("RevalidateCachedQuery"),
+            _ => false,
+        }
+}
+
+/// The schema or the role is missing, or the rights are.
 fn is_not_ready(error: &DbError) -> bool {
-    matches!(error.code.as_str(), "42P01" | "42703" | "3F000" | "42501" | "42704")
+    matches!(error.code.as_str(), "3F000" | "42704")
         || (error.place == Place::Settings && error.code == SqlState::INSUFFICIENT_PRIVILEGE)
         || (error.place == Place::Settings && error.code == "22023")
 }

@@ -61,6 +61,10 @@ impl Export {
         let mut count = 0;
         let mut stream = self.transaction.stream(statement, CHUNK).map_err(of)?;
         while let Some(rows) = stream.next_chunk().await.map_err(of)? {
+            if count == 0 && !self.table.is_as_declared(stream.columns(), self.plan.fetched().iter().copied())
+            {
+                return Err(RecordError::shape_changed(&self.table, "a column is not of its declared type"));
+            }
             count += rows.len() as u64;
             if !sink(Chunk { rows, encoder: self.encoder.clone() }).await {
                 break;

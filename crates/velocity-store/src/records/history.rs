@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use velocity_schema::Value;
 use velocity_schema::input::read_state;
+use velocity_schema::lineage::{Fate, FieldChange, Lineage};
 use velocity_schema::value::write_json_string;
-use velocity_sql::query::{HISTORY_COLUMNS, HistoryPlan};
+use velocity_sql::query::{CHANGE_COLUMNS, HISTORY_COLUMNS, HistoryPlan};
 
 use super::Records;
 use super::error::RecordError;
@@ -18,6 +19,7 @@ use crate::wire::{Row, Rows};
 #[derive(Debug, Clone)]
 pub struct HistoryPage {
     table: Arc<Table>,
+    lineage: Lineage,
     rows: Rows,
     limit: usize,
     next_cursor: Option<String>,
@@ -36,9 +38,10 @@ pub struct HistoryEvent {
     pub operation: String,
     /// The record's version after it.
     pub version: i64,
-    /// The fields that changed.
+    /// The fields that changed, by today's names.
     pub changed: Vec<String>,
-    /// The record before it, a value for every field of today's schema; `None` for the first event.
+    /// The record before it, a value for every field of today's schema; `None` for the first event. A value that
+    /// today's type cannot hold is JSON, as it was recorded.
     pub before: Option<Vec<Value>>,
     /// The record after it; `None` after a purge.
     pub after: Option<Vec<Value>>,
@@ -59,14 +62,24 @@ impl Records {
         plan: &HistoryPlan,
     ) -> Result<HistoryPage, RecordError> {
         let wire = session.to_wire(table.role())?;
-        let statement = table.query(plan.render(table.sql()));
-        let results = self.shared.short(&wire, session.statement_timeout, vec![statement]).await;
+        let statements = vec![
+            table.query(HistoryPlan::render_changes(table.sql())),
+            table.query(plan.render(table.sql())),
+        ];
+        let results = self.shared.short(&wire, session.statement_timeout, statements).await;
         let mut results = results.map_err(|error| RecordError::of(table, error))?;
         let rows = results.pop().ok_or_else(|| RecordError::internal("no result"))?.into_rows();
+        let changes = results.pop().ok_or_else(|| RecordError::internal("no result"))?.into_rows();
         if rows.is_empty() && plan.is_first_page() {
             return Err(RecordError::NotFound);
         }
-        let mut page = HistoryPage { table: Arc::clone(table), rows, limit: plan.limit(), next_cursor: None };
+        let mut page = HistoryPage {
+            table: Arc::clone(table),
+            lineage: lineage(&changes)?,
+            rows,
+            limit: plan.limit(),
+            next_cursor: None,
+        };
         if page.rows.len() > page.limit
             && let Some(last) = page.limit.checked_sub(1).and_then(|at| page.rows.get(at))
             && let Value::Integer(version) = column(last, 4)?
@@ -105,8 +118,9 @@ impl HistoryPage {
             Value::Bytes(hash) => hash,
             _ => Vec::new(),
         };
+        let seq = number(row, 0)?;
         Ok(Some(HistoryEvent {
-            seq: number(row, 0)?,
+            seq,
             at: match column(row, 1)? {
                 Value::Timestamp(at) => at,
                 _ => 0,
@@ -114,7 +128,7 @@ impl HistoryPage {
             actor: text(row, 2)?.unwrap_or_default(),
             operation: text(row, 3)?.unwrap_or_default(),
             version: number(row, 4)?,
-            changed,
+            changed: self.lineage.changed(seq, changed),
             before: previous.map(|row| self.state(row)).transpose()?.flatten(),
             after: self.state(row)?,
             reason: text(row, 6)?,
@@ -126,7 +140,8 @@ impl HistoryPage {
     fn state(&self, row: Row<'_>) -> Result<Option<Vec<Value>>, RecordError> {
         match column(row, 9)? {
             Value::Json(state) => {
-                read_state(self.table.schema(), &state).map(Some).map_err(RecordError::internal)
+                let state = read_state(self.table.schema(), &self.lineage, number(row, 0)?, &state);
+                state.map(Some).map_err(RecordError::internal)
             }
             _ => Ok(None),
         }
@@ -195,6 +210,25 @@ impl HistoryPage {
         }
         json.push('}');
     }
+}
+
+/// What happened to the fields, read from rows of [`CHANGE_COLUMNS`].
+fn lineage(changes: &Rows) -> Result<Lineage, RecordError> {
+    let change = |row: Row<'_>| -> Result<FieldChange, RecordError> {
+        let value = |at: usize| Ok::<_, RecordError>(decode_value(CHANGE_COLUMNS[at].1, row.get(at))?);
+        let (Value::Integer(seq), Value::Timestamp(step), Value::String(field)) =
+            (value(0)?, value(1)?, value(3)?)
+        else {
+            return Err(RecordError::internal("a change of a field that does not say which"));
+        };
+        let fate = match (value(2)?.to_text().as_str(), value(4)?) {
+            ("rename", Value::String(became)) => Fate::Renamed(became),
+            ("drop", _) => Fate::Dropped,
+            _ => return Err(RecordError::internal("a change of a field of an unknown kind")),
+        };
+        Ok(FieldChange { seq, step, field, fate })
+    };
+    Ok(Lineage::new(changes.iter().map(change).collect::<Result<Vec<_>, _>>()?))
 }
 
 fn column(row: Row<'_>, at: usize) -> Result<Value, RecordError> {

@@ -46,7 +46,8 @@ impl Records {
         };
         let mut results = results.map_err(|error| RecordError::of(table, error))?;
         let count = if counted { results.pop() } else { None };
-        let rows = results.pop().ok_or_else(|| RecordError::internal("no result"))?.into_rows();
+        let page = results.pop().ok_or_else(|| RecordError::internal("no result"))?;
+        let rows = table.rows_read(page, plan.fetched().iter().copied())?;
         let total = match count.as_ref().and_then(|count| count.rows().get(0)) {
             Some(row) => Some(plan.total(integer(row, 0)?.unwrap_or(0), integer(row, 1)?)),
             None => None,
@@ -90,7 +91,7 @@ pub(super) async fn read_one(
     id: &Value,
 ) -> Result<Option<Record>, RecordError> {
     let result = lane.read(table.read_statement(id)).await.map_err(|error| RecordError::of(table, error))?;
-    let rows = result.into_rows();
+    let rows = table.rows_read(result, 0..table.types().len())?;
     Ok((!rows.is_empty()).then(|| Record::new(table, rows, 0)))
 }
 

@@ -12,11 +12,14 @@ use velocity_sql::{Rendered, SqlType, ddl};
 
 use super::Records;
 use super::constraints::Constraints;
+use super::error::RecordError;
 use crate::codec::{RowEncoder, push_batch, push_bind, push_value};
-use crate::wire::{Params, Scope, Sql, Statement};
+use crate::wire::{Column, Params, ResultSet, Rows, Scope, Sql, Statement};
 
 /// Most statement texts remembered per table, beyond the few that every request uses: patches of different fields.
 const SHAPES_MAX: usize = 256;
+
+const UNDECLARED: &str = "a column of the result is not of the type that the schema declares";
 
 /// A schema made ready for requests. Made by [`Records::table`], shared by all of them.
 pub struct Table {
@@ -103,6 +106,43 @@ impl Table {
 
     pub(super) fn types(&self) -> &[SqlType] {
         &self.types
+    }
+
+    /// Whether a result begins with the fields at these positions, in the types that the schema gives them. Bytes of
+    /// one type are never read as another's, whatever became of the table.
+    pub(super) fn is_as_declared(
+        &self,
+        columns: &[Column],
+        positions: impl IntoIterator<Item = usize>,
+    ) -> bool {
+        let mut columns = columns.iter();
+        positions.into_iter().all(|at| {
+            let wanted = self.types.get(at).map(|sql_type| sql_type.oid());
+            columns.next().map(|column| column.oid) == wanted
+        })
+    }
+
+    /// The rows of a read that begin with the fields at these positions.
+    pub(super) fn rows_read(
+        &self,
+        result: ResultSet,
+        positions: impl IntoIterator<Item = usize>,
+    ) -> Result<Rows, RecordError> {
+        if self.is_as_declared(result.columns(), positions) {
+            Ok(result.into_rows())
+        } else {
+            Err(RecordError::shape_changed(self, UNDECLARED))
+        }
+    }
+
+    /// The rows of a write that begin with every field. What was written stays, so this is a fault and no reason to
+    /// write again.
+    pub(super) fn rows_written(&self, result: ResultSet) -> Result<Rows, RecordError> {
+        if self.is_as_declared(result.columns(), 0..self.types.len()) {
+            Ok(result.into_rows())
+        } else {
+            Err(RecordError::internal(UNDECLARED))
+        }
     }
 
     pub(super) fn version_at(&self) -> usize {
@@ -231,10 +271,9 @@ impl Records {
         table
     }
 
-    /// Forgets the tables of schemas that are not served any more.
-    pub fn retain_tables(&self, mut served: impl FnMut(&SchemaPath) -> bool) {
-        let mut known = self.shared.tables.by_path.write().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|path, _| served(path));
+    /// Forgets the table of a schema that is not served any more.
+    pub fn forget_table(&self, path: &SchemaPath) {
+        self.shared.tables.by_path.write().unwrap_or_else(PoisonError::into_inner).remove(path);
     }
 }
 

@@ -143,7 +143,10 @@ async fn run(lane: &mut Lane<'_>, table: &Table, statement: Statement) -> Result
 async fn create(lane: &mut Lane<'_>, table: &Arc<Table>, record: &NewRecord) -> Result<Written, RecordError> {
     check_rules(table.schema(), &record.values, None)?;
     let result = run(lane, table, table.insert_statement(&record.values)).await?;
-    Ok(Written::Record { record: Record::new(table, result.into_rows(), 0), effect: Effect::Created })
+    Ok(Written::Record {
+        record: Record::new(table, table.rows_written(result)?, 0),
+        effect: Effect::Created,
+    })
 }
 
 async fn patch(
@@ -245,7 +248,7 @@ async fn replace(
 }
 
 fn replaced(table: &Arc<Table>, result: ResultSet) -> Result<Written, RecordError> {
-    let record = Record::new(table, result.into_rows(), 0);
+    let record = Record::new(table, table.rows_written(result)?, 0);
     let effect = if record.flag()? { Effect::Created } else { Effect::Updated };
     Ok(Written::Record { record, effect })
 }
@@ -296,7 +299,7 @@ async fn delete(
 
 async fn undelete(lane: &mut Lane<'_>, table: &Arc<Table>, id: &Value) -> Result<Written, RecordError> {
     let result = run(lane, table, table.statement(ShapeKey::Undelete, id, &[], None)).await?;
-    let rows = result.into_rows();
+    let rows = table.rows_written(result)?;
     if rows.is_empty() {
         // Never there, or brought back by somebody else a moment ago.
         let record = read_one(lane, table, id).await?.ok_or(RecordError::NotFound)?;
@@ -315,7 +318,7 @@ enum Changed {
 }
 
 fn changed(table: &Arc<Table>, result: ResultSet) -> Result<Changed, RecordError> {
-    let rows = result.into_rows();
+    let rows = table.rows_written(result)?;
     if rows.is_empty() {
         return Ok(Changed::No);
     }
