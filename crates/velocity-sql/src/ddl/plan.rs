@@ -158,7 +158,17 @@ fn change(
         // A table that is served keeps its shape until what its new references point to is there.
         plan.steps.retain(|step| step.upkeep);
     }
+    lock_first(names, plan);
     plan.steps.extend(draft.finish);
+}
+
+/// The switch begins with the lock that most of it needs. A statement that names the shape function and waits for the table is
+/// then always planned after the switch; and no weaker lock is made stronger half-way, which is how deadlocks begin: writers
+/// lock the table, then the events.
+fn lock_first(names: &TableNames, plan: &mut Plan) {
+    let Some(at) = plan.steps.iter().position(|step| step.stage == Stage::Switch && !step.upkeep) else { return };
+    let sql = frag!["lock table ", names.table_sql(), " in access exclusive mode"].inline();
+    plan.steps.insert(at, Step::safe(Stage::Switch, "take the table's lock", Lock::AccessExclusive, sql));
 }
 
 /// The statements, with the tags of what they make behind them.

@@ -400,7 +400,7 @@ fn checks_of_fields_whose_names_begin_alike_are_told_apart() {
     });
     assert!(
         shown(&applied(&without, &live))
-            .starts_with("switch: drop check a_a_min_check [safe, ACCESS EXCLUSIVE]")
+            .contains("switch: drop check a_a_min_check [safe, ACCESS EXCLUSIVE]")
     );
 }
 
@@ -423,7 +423,7 @@ fn names_that_are_cut_are_recognised() {
     let full = spec(true, true);
     let live = provisioned(&full);
     assert!(plan(&full, &live, MONTH).is_empty());
-    assert!(shown(&applied(&spec(false, true), &live)).starts_with("switch: drop check ffff"));
+    assert!(shown(&applied(&spec(false, true), &live)).contains("switch: drop check ffff"));
     assert!(shown(&applied(&spec(true, false), &live)).contains("finish: drop index oooo"));
     let not_unique = changed(|spec| {
         spec["indexes"] = json!([]);
@@ -433,7 +433,7 @@ fn names_that_are_cut_are_recognised() {
             {"name": long('b'), "type": "string", "filterable": true, "maxLength": 3},
         ]);
     });
-    assert!(shown(&applied(&not_unique, &live)).starts_with("switch: drop unique constraint oooo"));
+    assert!(shown(&applied(&not_unique, &live)).contains("switch: drop unique constraint oooo"));
 }
 
 #[test]
