@@ -206,6 +206,10 @@ fn is_of_another_shape(error: &DbError) -> bool {
             "42883" | "42703" | "42P01" | "42804" | "42846" | "42P18" | "42501" => true,
             // The code is shared by many. The wire has renewed the statement already, which did not help.
             "0A000" => error.routine.as_deref() == Some("RevalidateCachedQuery"),
+            // Gone between the parsing of a statement and its planning. These messages are never translated.
+            "XX000" => ["cache lookup failed for ", "could not open relation with OID "]
+                .iter()
+                .any(|message| error.message.starts_with(message)),
             _ => false,
         }
 }

@@ -6,5 +6,6 @@ mod bulk;
 mod history;
 mod lists;
 mod once;
+mod shapes;
 mod singles;
 mod world;
