@@ -248,6 +248,23 @@ $$;
 
 -- The trash.
 
+-- Makes every session compile a table's trigger functions anew: it remembers the types of the columns that they name, and
+-- fails where another column has taken a name ("type of parameter … does not match that when preparing the plan").
+create function platform.recompile_triggers(relation regclass) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  function regprocedure;
+begin
+  for function in select distinct p.oid from pg_trigger g join pg_proc p on p.oid = g.tgfoid
+    join pg_class c on c.oid = g.tgrelid and c.relnamespace = p.pronamespace
+    where g.tgrelid = recompile_triggers.relation and p.provolatile = 'v'
+  loop
+    -- What it is already; that it is written once more is what counts.
+    execute format('alter function %s volatile', function);
+  end loop;
+end
+$$;
+
 -- Takes a column out of the table's life, with its values in it. Constraints that name it go: they would refuse rows that
 -- say nothing of it, and keep the targets of references from being deleted.
 create function platform.trash_column(
@@ -282,6 +299,7 @@ begin
     || coalesce((select string_agg(', ' || quote_ident(r.rolname), '') from pg_roles r
       where r.rolname in ('velocity_api', pg_schema)), '');
   execute format('comment on column %s.%I is null', main, renamed);
+  perform platform.recompile_triggers(main);
   insert into platform.trash (path, kind, pg_schema, table_name, field, column_name, sql_type, restorable)
   select path, 'column', pg_schema, table_name, field, renamed, format_type(a.atttypid, a.atttypmod), restorable
   from pg_attribute a where a.attrelid = main and a.attnum = number

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use velocity_store::ddl::{ApplyError, apply};
+use velocity_store::ddl::ApplyError;
 use velocity_testkit::{PLATFORM, TestDatabase, provision, schema};
 
-use crate::planned::plan;
+use crate::planned::{apply, plan};
 
 const FIRST: &str = r"
 org: any
@@ -41,19 +41,19 @@ async fn a_lock_that_is_not_to_be_had_is_given_up_and_readers_pass_meanwhile() {
             }
         }
     });
-    let error = apply(&mut owner, &change).await.unwrap_err();
+    let error = apply(&mut owner, &wanted, &change).await.unwrap_err();
     let passed = reads.load(Ordering::Relaxed);
-    assert!(
-        matches!(&error, ApplyError::LockNotAvailable { summary } if summary == "add column note (text)"),
-        "{error}"
-    );
+    let ApplyError::LockNotAvailable { summary, blockers } = &error else { panic!("{error:?}") };
+    assert_eq!(summary, "add column note (text)");
+    assert_eq!(blockers.len(), 1, "the reader holds no lock for long: {blockers:?}");
+    assert!(error.to_string().contains("begin; select from any__locks__test.item_v1"), "{error}");
     assert!(error.is_transient());
     assert!(passed > 4, "readers passed between the attempts: {passed}");
 
     holder.batch_execute("commit").await.unwrap();
     let rest = plan(&owner, &wanted).await;
     assert_eq!(rest, change, "nothing was half done");
-    apply(&mut owner, &rest).await.unwrap();
+    apply(&mut owner, &wanted, &rest).await.unwrap();
     assert!(plan(&owner, &wanted).await.is_empty());
     over.store(true, Ordering::Relaxed);
     traffic.await.unwrap();

@@ -1,10 +1,10 @@
 //! Partitions of the history: made ahead, and never in the way.
 
 use tokio_postgres::Client;
-use velocity_store::ddl::{apply, read};
+use velocity_store::ddl::read;
 use velocity_testkit::{PLATFORM, TestDatabase, schema};
 
-use crate::planned::plan_in;
+use crate::planned::{apply, plan_in};
 
 const ITEM: &str = r"
 org: any
@@ -46,7 +46,7 @@ async fn events_go_to_their_months_partition() {
     let mut owner = database.owner().await;
     let (schema, months) = (schema(ITEM), months(&owner).await);
     let plan = plan_in(&owner, &schema, months[0]).await;
-    apply(&mut owner, &plan).await.unwrap();
+    apply(&mut owner, &schema, &plan).await.unwrap();
     let live = read(&owner, &schema).await.unwrap();
     for month in months {
         assert!(live.partitions.contains(&partition(month)), "{month:?}: {:?}", live.partitions);
@@ -63,13 +63,13 @@ async fn a_month_that_began_without_an_operator_does_not_wedge_it() {
     let (schema, months) = (schema(ITEM), months(&owner).await);
     // The last time an operator looked was years ago; this month's events are in the default partition.
     let plan = plan_in(&owner, &schema, (2013, 1)).await;
-    apply(&mut owner, &plan).await.unwrap();
+    apply(&mut owner, &schema, &plan).await.unwrap();
     insert(&owner).await;
     assert_eq!(places(&owner).await, ["any__partitions__test.item_v1_history_default"]);
 
     let plan = plan_in(&owner, &schema, months[0]).await;
     assert_eq!(plan.steps.len(), 2, "the coming months: {:#?}", plan.steps);
-    apply(&mut owner, &plan).await.unwrap();
+    apply(&mut owner, &schema, &plan).await.unwrap();
     assert_eq!(read(&owner, &schema).await.unwrap().default_months, [months[0]].into());
     assert!(plan_in(&owner, &schema, months[0]).await.is_empty());
     insert(&owner).await;

@@ -5,6 +5,7 @@ use velocity_schema::Schema;
 use velocity_testkit::{PLATFORM, TestDatabase, provision, schema};
 
 use crate::actor::{self, code};
+use crate::planned::{apply, migrate, plan};
 
 const ORDER: &str = r#"
 org: acme
@@ -68,10 +69,8 @@ async fn insert(client: &Client, id: &str, region: &str) {
 #[tokio::test]
 async fn two_runs_of_the_plan_change_nothing() {
     let (database, schema) = provisioned(ORDER).await;
-    let owner = database.owner().await;
-    let live = velocity_store::ddl::read(&owner, &schema).await.unwrap();
-    let plan = velocity_sql::ddl::plan(&schema, &live, (2026, 1));
-    assert!(plan.is_empty(), "{plan:#?}");
+    let again = plan(&database.owner().await, &schema).await;
+    assert!(again.is_empty(), "{again:#?}");
 }
 
 #[tokio::test]
@@ -361,33 +360,14 @@ async fn creation_stopped_after_any_statement_goes_on_where_it_was() {
     let database = TestDatabase::create_from(&PLATFORM).await;
     let schema = schema(&ORDER.replace("domain: procurement", "domain: halting"));
     let mut owner = database.owner().await;
-    let empty = velocity_store::ddl::read(&owner, &schema).await.unwrap();
-    let statements = velocity_sql::ddl::plan(&schema, &empty, (2026, 1)).steps.len();
+    let statements = plan(&owner, &schema).await.steps.len();
     assert!(statements > 10);
     for kept in 0..=statements {
-        let mut plan = velocity_sql::ddl::plan(
-            &schema,
-            &velocity_store::ddl::read(&owner, &schema).await.unwrap(),
-            (2026, 1),
-        );
-        plan.steps.truncate(kept);
-        plan.creates_table = false; // each statement on its own, as a kill between any two would leave them
-        velocity_store::ddl::apply(&mut owner, &plan).await.unwrap_or_else(|e| panic!("first {kept}: {e:?}"));
-        let rest = velocity_sql::ddl::plan(
-            &schema,
-            &velocity_store::ddl::read(&owner, &schema).await.unwrap(),
-            (2026, 1),
-        );
-        assert!(rest.blocked.is_empty(), "{kept}: {:#?}", rest.blocked);
-        velocity_store::ddl::apply(&mut owner, &rest)
-            .await
-            .unwrap_or_else(|e| panic!("rest after {kept}: {e:?}"));
-        let done = velocity_sql::ddl::plan(
-            &schema,
-            &velocity_store::ddl::read(&owner, &schema).await.unwrap(),
-            (2026, 1),
-        );
-        assert!(done.is_empty(), "{kept}: {done:#?}");
+        let mut first = plan(&owner, &schema).await;
+        first.steps.truncate(kept);
+        first.creates_table = false; // each statement on its own, as a kill between any two would leave them
+        apply(&mut owner, &schema, &first).await.unwrap_or_else(|e| panic!("first {kept}: {e:?}"));
+        migrate(&mut owner, &schema).await;
         owner.batch_execute("drop schema acme__supply_chain__halting cascade").await.unwrap();
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value as Json, json};
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, GenericClient};
 use velocity_sql::ddl::{How, Step};
 
@@ -46,32 +47,14 @@ pub(super) async fn begin(client: &mut Client, change: &Change<'_>, steps: &[&St
           approved = approved or $4, operator = $5, steps = $6
         where id = (select max(id) from platform.plans where path = $1)
           and spec_hash = $2 and plan_hash = $3 and state in ('running', 'failed') returning id";
-    let known = transaction
-        .query_opt(
-            again,
-            &[&change.path, &change.spec_hash, &plan_hash, &change.approved, &change.operator, &shown],
-        )
-        .await?;
-    let row = match known {
-        Some(row) => row,
-        None => {
-            let sql =
-                "insert into platform.plans (path, spec_hash, plan_hash, approved, operator, steps, state)
-                values ($1, $2, $3, $4, $5, $6, 'running') returning id";
-            transaction
-                .query_one(
-                    sql,
-                    &[
-                        &change.path,
-                        &change.spec_hash,
-                        &plan_hash,
-                        &change.approved,
-                        &change.operator,
-                        &shown,
-                    ],
-                )
-                .await?
-        }
+    let insert = "insert into platform.plans (path, spec_hash, plan_hash, approved, operator, steps, state)
+        values ($1, $2, $3, $4, $5, $6, 'running') returning id";
+    let entry: [&(dyn ToSql + Sync); 6] =
+        [&change.path, &change.spec_hash, &plan_hash, &change.approved, &change.operator, &shown];
+    let row = if let Some(known) = transaction.query_opt(again, &entry).await? {
+        known
+    } else {
+        transaction.query_one(insert, &entry).await?
     };
     let sql = "delete from platform.backfills where path = $1 and name <> all ($2)";
     transaction.execute(sql, &[&change.path, &cursors]).await?;
