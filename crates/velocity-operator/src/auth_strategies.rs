@@ -5,7 +5,6 @@ use std::sync::Arc;
 use futures::StreamExt;
 use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::runtime::controller::{Action, Controller};
-use kube::runtime::watcher;
 use kube::{Api, Client};
 use serde_json::{Value as Json, json};
 use tokio_util::sync::CancellationToken;
@@ -13,14 +12,15 @@ use velocity_contract::auth_strategy::AuthStrategySpec;
 use velocity_contract::status::{AuthStrategyStatus, Condition, ConditionStatus, condition, set_condition};
 
 use crate::context::{Context, MANAGER};
-use crate::controller::strategy_resource;
+use crate::controller::{changes, strategy_resource};
 use crate::retries::LONGEST;
 
 /// Runs until `shutdown`.
 pub(crate) async fn run(client: Client, context: Arc<Context>, shutdown: CancellationToken) {
     let resource = strategy_resource();
     let api: Api<DynamicObject> = Api::all_with(client, &resource);
-    Controller::new_with(api, watcher::Config::default(), resource)
+    let (reader, changes) = changes(api, resource.clone());
+    Controller::for_stream_with(changes, reader, resource)
         .graceful_shutdown_on(shutdown.cancelled_owned())
         .run(
             reconcile,

@@ -1,14 +1,14 @@
 //! From an outcome to the status. Pure; every reason that a user can see is in this file.
 
 use velocity_contract::status::{
-    Condition, ConditionStatus, OperationClass, PendingOperation, Phase, SchemaDefinitionStatus, condition,
-    set_condition,
+    Condition, ConditionStatus, Phase, SchemaDefinitionStatus, condition, find_condition, set_condition,
 };
 use velocity_schema::Schema;
 use velocity_sql::TableNames;
-use velocity_sql::ddl::{Class, Plan, Step, Waiting};
+use velocity_sql::ddl::{Class, Waiting};
 
-use crate::outcome::Outcome;
+use crate::outcome::{Blocked, Fact, Foreign, Missing, Outcome, Reached, Stand};
+use crate::pending;
 
 /// The reasons of conditions and Events.
 pub(crate) mod reason {
@@ -22,14 +22,40 @@ pub(crate) mod reason {
     pub(crate) const WAITING_FOR_REFERENCE: &str = "WaitingForReference";
     /// The change is not made; see `pendingOperations`.
     pub(crate) const CHANGE_BLOCKED: &str = "ChangeBlocked";
+    /// The change waits for an approval.
+    pub(crate) const APPROVAL_NEEDED: &str = "ApprovalNeeded";
+    /// The change waits for data that fits.
+    pub(crate) const DATA_DOES_NOT_FIT: &str = "DataDoesNotFit";
+    /// The change cannot be made in place, approved or not.
+    pub(crate) const NOT_POSSIBLE: &str = "NotPossible";
+    /// An approval names another plan than the one that is blocked.
+    pub(crate) const APPROVAL_OUTDATED: &str = "ApprovalOutdated";
     /// There is no blocked change.
     pub(crate) const NOTHING_PENDING: &str = "NothingPending";
+    /// The change is being made.
+    pub(crate) const APPLYING: &str = "Applying";
     /// Postgres refused a statement.
     pub(crate) const STATEMENT_FAILED: &str = "StatementFailed";
     /// Traffic holds a lock that a statement needs; it is tried again.
     pub(crate) const WAITING_FOR_LOCK: &str = "WaitingForLock";
     /// The object is deleted; its claim is being released.
     pub(crate) const RELEASING: &str = "Releasing";
+    /// The object is deleted, and its data waits for an approval to be.
+    pub(crate) const DELETION_BLOCKED: &str = "DeletionBlocked";
+    /// The deletion policy is none.
+    pub(crate) const UNKNOWN_DELETION_POLICY: &str = "UnknownDeletionPolicy";
+    /// The table and its history went to the trash.
+    pub(crate) const MOVED_TO_TRASH: &str = "MovedToTrash";
+    /// The table and its history came back from there.
+    pub(crate) const RESTORED_FROM_TRASH: &str = "RestoredFromTrash";
+    /// The table is as the platform made it.
+    pub(crate) const IN_SYNC: &str = "InSync";
+    /// What hands had changed was made as it should be.
+    pub(crate) const DRIFT_REPAIRED: &str = "DriftRepaired";
+    /// What hands have changed is not repaired before people have their say.
+    pub(crate) const REPAIR_BLOCKED: &str = "RepairBlocked";
+    /// There is what neither the platform made nor the spec names.
+    pub(crate) const FOREIGN_OBJECTS: &str = "ForeignObjects";
     /// The database cannot be reached; it is tried again.
     pub(crate) const DATABASE_UNAVAILABLE: &str = "DatabaseUnavailable";
 }
@@ -40,22 +66,20 @@ pub(crate) struct Basis<'a> {
     pub(crate) generation: Option<i64>,
     /// RFC 3339.
     pub(crate) now: &'a str,
-    /// The hash of the spec that is provisioned, whatever the new one is.
-    pub(crate) provisioned: Option<String>,
 }
 
-/// The status after `outcome`. Transition times of conditions that stay as they are are kept.
-pub(crate) fn status(basis: &Basis<'_>, outcome: &Outcome) -> SchemaDefinitionStatus {
+/// The status after what was reached. Transition times of conditions that stay as they are are kept.
+pub(crate) fn status(basis: &Basis<'_>, reached: &Reached) -> SchemaDefinitionStatus {
     let mut status = basis.previous.clone();
     status.observed_generation = basis.generation;
-    status.spec_hash.clone_from(&basis.provisioned);
+    status.spec_hash.clone_from(&reached.provisioned);
     status.pending_operations.clear();
     status.plan_hash = None;
-    let serving = basis.provisioned.is_some();
+    let serving = reached.provisioned.is_some();
     let mut set = |kind: &str, yes: bool, reason: &str, message: &str| {
         set_condition(&mut status.conditions, condition_of(basis, kind, yes, reason, message));
     };
-    match outcome {
+    match &reached.outcome {
         Outcome::Ready { schema, .. } => {
             for kind in [
                 condition::READY,
@@ -69,19 +93,27 @@ pub(crate) fn status(basis: &Basis<'_>, outcome: &Outcome) -> SchemaDefinitionSt
             status.phase = Some(Phase::Ready);
             place(&mut status, schema);
         }
-        Outcome::Waiting { schema, waiting, .. } => {
-            set(condition::READY, false, reason::WAITING_FOR_REFERENCE, &waiting_message(waiting));
+        Outcome::Waiting { schema, waiting } => {
+            set(condition::READY, false, reason::WAITING_FOR_REFERENCE, &waiting_message(waiting, serving));
             set(condition::MIGRATION_BLOCKED, false, reason::NOTHING_PENDING, "");
             status.phase = Some(Phase::Provisioning);
             place(&mut status, schema);
         }
-        Outcome::Blocked { schema, plan } => {
-            let message = blocked_message(plan, serving);
+        Outcome::Blocked { schema, change } => {
+            let message = blocked_message(change, serving);
             set(condition::READY, false, reason::CHANGE_BLOCKED, &message);
-            set(condition::MIGRATION_BLOCKED, true, reason::CHANGE_BLOCKED, &message);
+            set(condition::MIGRATION_BLOCKED, true, missing_reason(change.missing), &message);
             status.phase = Some(Phase::Blocked);
-            status.pending_operations = plan.blocked.iter().map(pending).collect();
-            status.plan_hash = Some(plan.hash());
+            status.pending_operations = pending::blocked(&change.pending);
+            status.plan_hash = Some(change.hash.clone());
+            place(&mut status, schema);
+        }
+        Outcome::Running { schema, steps, stand } => {
+            let why = if stand.locked_out { reason::WAITING_FOR_LOCK } else { reason::APPLYING };
+            set(condition::READY, false, why, &running_message(steps.len(), stand, serving));
+            set(condition::MIGRATION_BLOCKED, false, reason::NOTHING_PENDING, "");
+            status.phase = Some(Phase::Provisioning);
+            status.pending_operations = pending::running(steps, stand);
             place(&mut status, schema);
         }
         Outcome::Invalid(violations) => {
@@ -98,22 +130,81 @@ pub(crate) fn status(basis: &Basis<'_>, outcome: &Outcome) -> SchemaDefinitionSt
             place(&mut status, schema);
         }
     }
+    if let Some(drifted) = drifted(basis, reached) {
+        set_condition(&mut status.conditions, drifted);
+    }
     status
+}
+
+/// What is known about drift: nothing new where the live table was not compared with a spec that is provisioned.
+fn drifted(basis: &Basis<'_>, reached: &Reached) -> Option<Condition> {
+    let repaired: Vec<&str> = reached
+        .facts
+        .iter()
+        .filter_map(|fact| match fact {
+            Fact::Repaired(steps) => Some(steps),
+            Fact::Applied(_) | Fact::Restored(_) => None,
+        })
+        .flatten()
+        .map(String::as_str)
+        .collect();
+    let of = |yes, reason, message: &str| Some(condition_of(basis, condition::DRIFTED, yes, reason, message));
+    match &reached.outcome {
+        Outcome::Ready { foreign, .. } if !foreign.steps.is_empty() => {
+            of(true, reason::FOREIGN_OBJECTS, &foreign_message(foreign))
+        }
+        Outcome::Blocked { change, .. } if change.drift => {
+            of(true, reason::REPAIR_BLOCKED, &blocked_message(change, true))
+        }
+        Outcome::Ready { .. } if !repaired.is_empty() => {
+            of(false, reason::DRIFT_REPAIRED, &format!("repaired at {}: {}", basis.now, repaired.join("; ")))
+        }
+        Outcome::Ready { .. } => {
+            let before = find_condition(&basis.previous.conditions, condition::DRIFTED);
+            match before.filter(|before| before.reason == reason::DRIFT_REPAIRED) {
+                Some(before) => of(false, reason::DRIFT_REPAIRED, &before.message),
+                None => of(false, reason::IN_SYNC, ""),
+            }
+        }
+        _ => None,
+    }
 }
 
 /// The status while nothing can be done: what is known stays, and the condition says why.
 pub(crate) fn held_up(basis: &Basis<'_>, reason: &str, why: &str) -> SchemaDefinitionStatus {
     let mut status = basis.previous.clone();
-    let message = format!("{why}; trying again");
+    let message = if why.ends_with("tried again") { why.to_owned() } else { format!("{why}; trying again") };
     set_condition(&mut status.conditions, condition_of(basis, condition::READY, false, reason, &message));
     status.phase = Some(status.phase.filter(|phase| *phase != Phase::Ready).unwrap_or(Phase::Provisioning));
     status
 }
 
-/// The status of an object that is deleted and whose claim cannot be released yet.
-pub(crate) fn terminating(basis: &Basis<'_>, why: &str) -> SchemaDefinitionStatus {
-    let mut status = held_up(basis, reason::RELEASING, why);
+/// The status of an object that is deleted and cannot go yet.
+pub(crate) fn terminating(basis: &Basis<'_>, reason: &str, why: &str) -> SchemaDefinitionStatus {
+    let mut status = basis.previous.clone();
+    status.observed_generation = basis.generation;
+    status.pending_operations.clear();
+    status.plan_hash = None;
+    set_condition(&mut status.conditions, condition_of(basis, condition::READY, false, reason, why));
+    set_condition(
+        &mut status.conditions,
+        condition_of(basis, condition::MIGRATION_BLOCKED, false, reason::NOTHING_PENDING, ""),
+    );
     status.phase = Some(Phase::Terminating);
+    status
+}
+
+/// The status of an object that is deleted and whose data waits for an approval.
+pub(crate) fn deletion_blocked(basis: &Basis<'_>, change: &Blocked) -> SchemaDefinitionStatus {
+    let message = blocked_message(change, false);
+    let mut status = terminating(basis, reason::DELETION_BLOCKED, &message);
+    let missing = missing_reason(change.missing);
+    set_condition(
+        &mut status.conditions,
+        condition_of(basis, condition::MIGRATION_BLOCKED, true, missing, &message),
+    );
+    status.pending_operations = pending::blocked(&change.pending);
+    status.plan_hash = Some(change.hash.clone());
     status
 }
 
@@ -145,44 +236,69 @@ fn ready_message(kind: &str, schema: &Schema) -> String {
     }
 }
 
-fn waiting_message(waiting: &[Waiting]) -> String {
+/// What clients have while a change is not made.
+fn meanwhile(serving: bool) -> &'static str {
+    if serving { "the table keeps serving its old shape; " } else { "" }
+}
+
+fn waiting_message(waiting: &[Waiting], serving: bool) -> String {
     let all: Vec<String> = waiting.iter().map(|w| format!("{} points to {}", w.field, w.target)).collect();
     format!(
-        "waiting for what references point to: {}; apply its SchemaDefinition, or set `enforce: false`",
+        "{}waiting for what references point to: {}; apply its SchemaDefinition, or set `enforce: false`",
+        meanwhile(serving),
         all.join(", ")
     )
 }
 
-/// What is blocked, for a condition and an Event.
-pub(crate) fn blocked_message(plan: &Plan, serving: bool) -> String {
-    let steps: Vec<String> = plan
-        .blocked
-        .iter()
-        .map(|step| {
-            format!(
-                "{} ({}): {}",
-                step.summary,
-                step.class.as_str(),
-                step.reason.as_deref().unwrap_or_default()
-            )
-        })
-        .collect();
-    let meanwhile = if serving { "the table keeps serving its old shape; " } else { "" };
-    format!("{meanwhile}{}", steps.join("; "))
+fn running_message(steps: usize, stand: &Stand, serving: bool) -> String {
+    let now = match stand.step {
+        0 => "waits for its turn".to_owned(),
+        step if stand.locked_out => format!("step {step} of {steps} waits for a lock that traffic holds"),
+        step => format!("step {step} of {steps} is running"),
+    };
+    format!("{}the change {now}", if serving { "the table serves its old shape meanwhile; " } else { "" })
 }
 
-fn pending(step: &Step) -> PendingOperation {
-    PendingOperation {
-        summary: step.summary.clone(),
-        class: match step.class {
-            Class::Safe => OperationClass::Safe,
-            Class::NeedsData => OperationClass::NeedsData,
-            Class::Breaking => OperationClass::Breaking,
-        },
-        lock: step.lock.as_str().to_owned(),
-        sql: step.sql.clone(),
-        reason: step.reason.clone().unwrap_or_default(),
+fn missing_reason(missing: Missing) -> &'static str {
+    match missing {
+        Missing::Approval => reason::APPROVAL_NEEDED,
+        Missing::Data => reason::DATA_DOES_NOT_FIT,
+        Missing::Possibility => reason::NOT_POSSIBLE,
     }
+}
+
+/// What is blocked, for a condition and an Event: the steps that keep the others waiting.
+pub(crate) fn blocked_message(change: &Blocked, serving: bool) -> String {
+    let causes = change.pending.iter().filter(|step| {
+        step.class != Class::Safe && step.reason.as_deref() != Some("waits for the rest of the change")
+    });
+    let steps: Vec<String> = causes
+        .map(|step| {
+            let reason = step.reason.as_deref().unwrap_or_default();
+            format!("{} ({}): {reason}", step.summary, step.class.as_str())
+        })
+        .collect();
+    let way_out = match (change.missing, &change.outdated) {
+        (Missing::Approval, Some(named)) => format!(
+            "; the approval names {named}, but the plan is {} now: look at it and approve it anew",
+            change.hash
+        ),
+        (Missing::Approval, None) => {
+            format!("; to have it done, annotate velocity.sh/approve-breaking={}", change.hash)
+        }
+        (Missing::Data, _) => "; it goes on by itself once the data fits".to_owned(),
+        (Missing::Possibility, _) => "; an approval does not help".to_owned(),
+    };
+    format!("{}{}{way_out}", meanwhile(serving), steps.join("; "))
+}
+
+/// What is foreign, for a condition and an Event.
+pub(crate) fn foreign_message(foreign: &Foreign) -> String {
+    format!(
+        "the database has what neither the platform made nor the spec names; to have it removed ({}), annotate velocity.sh/fix-drift={}",
+        foreign.steps.join("; "),
+        foreign.hash
+    )
 }
 
 #[cfg(test)]

@@ -1,26 +1,58 @@
 //! What every reconcile needs.
 
+use std::sync::Arc;
+
+use futures::channel::mpsc;
 use kube::Client;
+use kube::api::{ApiResource, DynamicObject};
 use kube::runtime::events::{Recorder, Reporter};
-use velocity_store::owner::OwnerPool;
+use kube::runtime::reflector::ObjectRef;
+use velocity_contract::SchemaDefinition;
+use velocity_store::owner::{OwnerError, OwnerPool};
 
 use crate::config::Config;
+use crate::jobs::Jobs;
 use crate::retries::Retries;
+use crate::slow::Slow;
 
 /// The field manager of what the operator writes.
 pub(crate) const MANAGER: &str = "velocity-operator";
+/// Connections beside those of the quick lane: the sweep, and one to spare.
+const SPARE_CONNECTIONS: usize = 2;
 
 /// Clients and settings, shared by all reconciles.
 pub(crate) struct Context {
     pub(crate) client: Client,
-    pub(crate) owner: OwnerPool,
+    /// SchemaDefinitions, as a resource of any shape, so that one unreadable object hurts only itself.
+    pub(crate) resource: ApiResource,
+    /// The reconciles' connections.
+    pub(crate) quick: OwnerPool,
+    /// The jobs' connections, of which the reconciles never take one.
+    pub(crate) long: OwnerPool,
     pub(crate) config: Config,
     pub(crate) retries: Retries,
+    pub(crate) jobs: Arc<Jobs>,
+    pub(crate) slow: Slow,
 }
 
 impl Context {
-    pub(crate) fn new(client: Client, owner: OwnerPool, config: Config) -> Self {
-        Self { client, owner, config, retries: Retries::default() }
+    pub(crate) fn new(
+        client: Client,
+        database_url: &str,
+        config: Config,
+        pokes: mpsc::UnboundedSender<ObjectRef<DynamicObject>>,
+    ) -> Result<Self, OwnerError> {
+        let resource = ApiResource::erase::<SchemaDefinition>(&());
+        Ok(Self {
+            client,
+            quick: OwnerPool::new(database_url, usize::from(config.concurrency) + SPARE_CONNECTIONS)?,
+            long: OwnerPool::new(database_url, usize::from(config.jobs))?,
+            retries: Retries::default(),
+            jobs: Jobs::new(usize::from(config.jobs), resource.clone(), pokes),
+            slow: Slow::default(),
+            resource,
+            config,
+        })
     }
 
     /// What publishes one Event. A new one each time: a recorder folds Events of one reason into the first of them, and what

@@ -1,20 +1,23 @@
-//! The loops: one controller for SchemaDefinitions, one for AuthStrategies, and the sweep.
+//! Leading, and what the leader does: one controller for SchemaDefinitions, one for AuthStrategies, and the sweep.
 
 use std::sync::Arc;
 
-use futures::StreamExt;
+use futures::channel::mpsc;
+use futures::{Stream, StreamExt};
 use kube::api::{ApiResource, DynamicObject};
 use kube::runtime::controller::{Config as ControllerConfig, Controller};
-use kube::runtime::watcher;
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client};
 use tokio_util::sync::CancellationToken;
-use velocity_contract::{AuthStrategy, SchemaDefinition};
-use velocity_store::owner::{OwnerError, OwnerPool};
+use velocity_contract::AuthStrategy;
+use velocity_store::owner::OwnerError;
 use velocity_store::platform::{MigrateError, migrate};
 
 use crate::config::Config;
 use crate::context::Context;
-use crate::{auth_strategies, reconcile, sweep};
+use crate::jobs::Jobs;
+use crate::{auth_strategies, lease, reconcile, requests, sweep};
 
 /// Why the operator does not run.
 #[derive(Debug, thiserror::Error)]
@@ -27,32 +30,70 @@ pub enum OperatorError {
     Migrate(#[from] MigrateError),
 }
 
-/// Brings the platform's tables up to date, then runs until `shutdown`; what is being applied is finished first.
+/// Waits for its turn to lead, brings the platform's tables up to date, and works until `shutdown`, or until it leads no more:
+/// then it waits again. At `shutdown` what is quick is finished first, what takes long is left where it is, and goes on with
+/// whoever leads next.
 pub async fn run(
     client: Client,
-    owner: OwnerPool,
+    database_url: String,
     config: Config,
     shutdown: CancellationToken,
 ) -> Result<(), OperatorError> {
-    migrate(owner.connection().await?.client()).await?;
-    let context = Arc::new(Context::new(client.clone(), owner, config));
+    while let Some(mut held) = lease::acquire(&client, &config.lease, &shutdown).await {
+        let led = tokio::select! {
+            led = lead(&client, &database_url, &config, &shutdown) => Some(led),
+            () = held.keep() => None, // what is under way is dropped, with its sessions, here and now
+        };
+        if let Some(led) = led {
+            held.release().await;
+            return led;
+        }
+    }
+    Ok(())
+}
+
+async fn lead(
+    client: &Client,
+    database_url: &str,
+    config: &Config,
+    shutdown: &CancellationToken,
+) -> Result<(), OperatorError> {
+    let (poke, pokes) = mpsc::unbounded();
+    let context = Arc::new(Context::new(client.clone(), database_url, config.clone(), poke)?);
+    let _jobs = EndWithMe(Arc::clone(&context.jobs));
+    migrate(context.quick.connection().await?.client()).await?;
     tokio::join!(
-        schemas(client.clone(), Arc::clone(&context), shutdown.clone()),
-        auth_strategies::run(client, Arc::clone(&context), shutdown.clone()),
-        sweep::run(context, shutdown),
+        schemas(Arc::clone(&context), pokes, shutdown.clone()),
+        auth_strategies::run(client.clone(), Arc::clone(&context), shutdown.clone()),
+        sweep::run(context, shutdown.clone()),
     );
     Ok(())
 }
 
-async fn schemas(client: Client, context: Arc<Context>, shutdown: CancellationToken) {
-    let resource = ApiResource::erase::<SchemaDefinition>(&());
-    let api: Api<DynamicObject> = Api::all_with(client, &resource);
+/// Jobs are tasks of their own, and end with whoever leads.
+struct EndWithMe(Arc<Jobs>);
+
+impl Drop for EndWithMe {
+    fn drop(&mut self) {
+        self.0.abort_all();
+    }
+}
+
+async fn schemas(
+    context: Arc<Context>,
+    pokes: mpsc::UnboundedReceiver<ObjectRef<DynamicObject>>,
+    shutdown: CancellationToken,
+) {
+    let resource = context.resource.clone();
+    let api: Api<DynamicObject> = Api::all_with(context.client.clone(), &resource);
     let concurrency = ControllerConfig::default().concurrency(context.config.concurrency);
-    Controller::new_with(api, watcher::Config::default(), resource.clone())
+    let (reader, changes) = changes(api, resource.clone());
+    Controller::for_stream_with(changes, reader, resource)
+        .reconcile_on(pokes)
         .with_config(concurrency)
         .graceful_shutdown_on(shutdown.cancelled_owned())
         .run(
-            move |object, context| reconcile::reconcile(object, context, resource.clone()),
+            reconcile::reconcile,
             |object, error, context| reconcile::on_error(&object, error, &context),
             context,
         )
@@ -62,6 +103,22 @@ async fn schemas(client: Client, context: Arc<Context>, shutdown: CancellationTo
             }
         })
         .await;
+}
+
+/// The objects whenever there may be something to do for them. What the operator itself writes into a status is no reason to
+/// look at an object again.
+pub(crate) fn changes(
+    api: Api<DynamicObject>,
+    resource: ApiResource,
+) -> (Store<DynamicObject>, impl Stream<Item = watcher::Result<DynamicObject>> + Send + 'static) {
+    let writer = reflector::store::Writer::new(resource);
+    let reader = writer.as_reader();
+    let changes = watcher(api, watcher::Config::default())
+        .default_backoff()
+        .reflect(writer)
+        .applied_objects()
+        .predicate_filter(requests::occasion, Default::default());
+    (reader, changes)
 }
 
 /// AuthStrategies as a resource of any shape, so that one unreadable object hurts only itself.

@@ -1,43 +1,69 @@
 //! Kubernetes Events: what the operator did, for `kubectl describe`.
 
 use kube::Resource;
-use kube::api::{ApiResource, DynamicObject};
+use kube::api::DynamicObject;
 use kube::runtime::events::{Event, EventType};
-use velocity_contract::status::SchemaDefinitionStatus;
+use velocity_contract::status::{SchemaDefinitionStatus, condition, find_condition};
 
-use crate::conditions::{blocked_message, reason};
+use crate::conditions::{blocked_message, foreign_message, reason};
 use crate::context::Context;
-use crate::outcome::Outcome;
+use crate::outcome::{Fact, Outcome};
 
 /// Longest note that the API server takes (events.k8s.io/v1), in bytes.
 const NOTE_MAX: usize = 1024;
 
+/// Tells what was done. Before the status, which may meet a conflict: what was done is done.
+pub(crate) async fn tell_facts(context: &Context, object: &DynamicObject, facts: &[Fact]) {
+    for fact in facts {
+        let (kind, reason, note) = match fact {
+            Fact::Applied(steps) => (EventType::Normal, reason::PROVISIONED, steps.join("; ")),
+            Fact::Repaired(steps) => (
+                EventType::Warning,
+                reason::DRIFT_REPAIRED,
+                format!("changed by hand, and repaired: {}", steps.join("; ")),
+            ),
+            Fact::Restored(what) => (EventType::Normal, reason::RESTORED_FROM_TRASH, what.clone()),
+        };
+        if matches!(fact, Fact::Repaired(_)) {
+            tracing::warn!(
+                schema.name = object.metadata.name,
+                schema.namespace = object.metadata.namespace,
+                steps = note,
+                "repaired what was changed by hand"
+            );
+        }
+        publish(context, object, kind, reason, &note).await;
+    }
+}
+
 /// Tells of an outcome that is new: the same state again makes no second Event.
 pub(crate) async fn tell(
     context: &Context,
-    resource: &ApiResource,
     object: &DynamicObject,
     outcome: &Outcome,
     before: &SchemaDefinitionStatus,
     after: &SchemaDefinitionStatus,
 ) {
-    if let Outcome::Ready { applied, .. } | Outcome::Waiting { applied, .. } = outcome
-        && !applied.steps.is_empty()
-    {
-        let steps: Vec<&str> = applied.steps.iter().map(|step| step.summary.as_str()).collect();
-        publish(context, resource, object, EventType::Normal, reason::PROVISIONED, &steps.join("; ")).await;
+    if before == after {
+        return;
     }
     let note = match outcome {
-        _ if before == after => None,
-        Outcome::Ready { .. } => None,
+        Outcome::Ready { foreign, .. } => {
+            let message = |status: &SchemaDefinitionStatus| {
+                find_condition(&status.conditions, condition::DRIFTED).map(|drifted| drifted.message.clone())
+            };
+            let news = !foreign.steps.is_empty() && message(before) != message(after);
+            news.then(|| (EventType::Warning, reason::FOREIGN_OBJECTS, foreign_message(foreign)))
+        }
+        Outcome::Running { .. } => None,
         Outcome::Waiting { .. } => {
             Some((EventType::Normal, reason::WAITING_FOR_REFERENCE, ready_text(after)))
         }
-        Outcome::Blocked { plan, .. } => Some((
-            EventType::Warning,
-            reason::CHANGE_BLOCKED,
-            blocked_message(plan, after.spec_hash.is_some()),
-        )),
+        Outcome::Blocked { change, .. } => {
+            let reason =
+                if change.outdated.is_some() { reason::APPROVAL_OUTDATED } else { reason::CHANGE_BLOCKED };
+            Some((EventType::Warning, reason, blocked_message(change, after.spec_hash.is_some())))
+        }
         Outcome::Invalid(violations) => {
             Some((EventType::Warning, reason::INVALID_SPEC, violations.to_string()))
         }
@@ -48,7 +74,7 @@ pub(crate) async fn tell(
     };
     if let Some((kind, reason, text)) = note {
         log(object, outcome, reason, &text);
-        publish(context, resource, object, kind, reason, &text).await;
+        publish(context, object, kind, reason, &text).await;
     }
 }
 
@@ -80,7 +106,7 @@ fn log(object: &DynamicObject, outcome: &Outcome, reason: &str, text: &str) {
 }
 
 fn ready_text(status: &SchemaDefinitionStatus) -> String {
-    velocity_contract::status::find_condition(&status.conditions, velocity_contract::status::condition::READY)
+    find_condition(&status.conditions, condition::READY)
         .map(|condition| condition.message.clone())
         .unwrap_or_default()
 }
@@ -88,7 +114,6 @@ fn ready_text(status: &SchemaDefinitionStatus) -> String {
 /// Publishes one Event. That it could not be is logged and is no reason to fail a reconcile.
 pub(crate) async fn publish(
     context: &Context,
-    resource: &ApiResource,
     object: &DynamicObject,
     kind: EventType,
     reason: &str,
@@ -101,7 +126,7 @@ pub(crate) async fn publish(
         action: "Reconcile".to_owned(),
         secondary: None,
     };
-    if let Err(error) = context.recorder().publish(&event, &object.object_ref(resource)).await {
+    if let Err(error) = context.recorder().publish(&event, &object.object_ref(&context.resource)).await {
         tracing::warn!(error = %error, event.reason = reason, "an Event could not be published");
     }
 }

@@ -11,16 +11,24 @@ const FIRST: Duration = Duration::from_millis(250);
 /// The longest pause: how long after an outage a schema may still wait.
 pub(crate) const LONGEST: Duration = Duration::from_mins(1);
 
-/// The attempts of each object since it was last done with.
+/// The attempts of each object since it was last done with, or got another spec: its generation, and how many.
 #[derive(Debug, Default)]
-pub(crate) struct Retries(Mutex<HashMap<String, u32>>);
+pub(crate) struct Retries(Mutex<HashMap<String, (Option<i64>, u32)>>);
 
 impl Retries {
     /// The pause before the next attempt at `object`, at most `longest`.
     pub(crate) fn next(&self, object: &DynamicObject, longest: Duration) -> Duration {
+        self.next_from(object, FIRST, longest)
+    }
+
+    /// The same, where the first pause is `first`.
+    pub(crate) fn next_from(&self, object: &DynamicObject, first: Duration, longest: Duration) -> Duration {
         let mut attempts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let attempt = attempts.entry(key(object)).or_default();
-        let pause = pause(*attempt, rand::random(), longest);
+        let (generation, attempt) = attempts.entry(key(object)).or_default();
+        if *generation != object.metadata.generation {
+            (*generation, *attempt) = (object.metadata.generation, 0);
+        }
+        let pause = pause(*attempt, rand::random(), first, longest);
         *attempt = attempt.saturating_add(1);
         pause
     }
@@ -37,8 +45,8 @@ fn key(object: &DynamicObject) -> String {
 }
 
 /// Doubles with each attempt; `jitter` from 0 to 1 spreads the objects of one outage over half of the pause.
-fn pause(attempt: u32, jitter: f64, longest: Duration) -> Duration {
-    let whole = FIRST.saturating_mul(1 << attempt.min(16)).min(longest);
+fn pause(attempt: u32, jitter: f64, first: Duration, longest: Duration) -> Duration {
+    let whole = first.saturating_mul(1 << attempt.min(16)).min(longest);
     whole.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0))
 }
 
@@ -57,11 +65,11 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_the_longest() {
-        let pauses: Vec<Duration> = (0..20).map(|attempt| pause(attempt, 1.0, LONGEST)).collect();
+        let pauses: Vec<Duration> = (0..20).map(|attempt| pause(attempt, 1.0, FIRST, LONGEST)).collect();
         assert_eq!(pauses[..4], [FIRST, FIRST * 2, FIRST * 4, FIRST * 8]);
         assert_eq!(pauses[19], LONGEST);
-        assert_eq!(pause(u32::MAX, 0.0, LONGEST), LONGEST / 2);
-        assert_eq!(pause(9, 1.0, Duration::from_secs(5)), Duration::from_secs(5));
+        assert_eq!(pause(u32::MAX, 0.0, FIRST, LONGEST), LONGEST / 2);
+        assert_eq!(pause(9, 1.0, FIRST, Duration::from_secs(5)), Duration::from_secs(5));
     }
 
     #[test]

@@ -1,9 +1,11 @@
-//! Drops idempotency keys that are older than their promise.
+//! Drops what is older than its promise: idempotency keys, what is in the trash, plans.
 
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
-use velocity_store::platform::sweep_idempotency_keys;
+use velocity_store::platform::{sweep_idempotency_keys, sweep_plans, sweep_trash};
+
+use crate::session::Session;
 
 use crate::context::Context;
 
@@ -15,16 +17,21 @@ pub(crate) async fn run(context: Arc<Context>, shutdown: CancellationToken) {
             () = shutdown.cancelled() => return,
             _ = timer.tick() => {}
         }
-        let swept = match context.owner.connection().await {
-            Ok(mut connection) => {
-                sweep_idempotency_keys(connection.client()).await.map_err(|error| error.to_string())
-            }
-            Err(error) => Err(error.to_string()),
-        };
-        match swept {
-            Ok(0) => {}
-            Ok(count) => tracing::info!(keys = count, "dropped idempotency keys older than a day"),
-            Err(error) => tracing::warn!(error, "idempotency keys could not be swept; trying again later"),
+        if let Err(error) = sweep(&context).await {
+            tracing::warn!(error, "the database could not be swept; trying again later");
         }
     }
+}
+
+async fn sweep(context: &Context) -> Result<(), String> {
+    let text = |error: tokio_postgres::Error| error.to_string();
+    let mut session = Session::open(&context.quick).await.map_err(|error| error.to_string())?;
+    let keys = sweep_idempotency_keys(session.client()).await.map_err(text)?;
+    let trash = sweep_trash(session.client()).await.map_err(text)?;
+    let plans = sweep_plans(session.client()).await.map_err(text)?;
+    session.finish();
+    if keys + trash + plans > 0 {
+        tracing::info!(keys, trash, plans, "dropped idempotency keys, trash and old plans");
+    }
+    Ok(())
 }

@@ -17,7 +17,10 @@ const KEEPALIVE_RETRIES: u32 = 3;
 
 /// A few connections as the owner.
 #[derive(Clone)]
-pub struct OwnerPool(Pool);
+pub struct OwnerPool {
+    pool: Pool,
+    tls: MakeRustlsConnect,
+}
 
 /// Why there is no connection as the owner.
 #[derive(Debug, thiserror::Error)]
@@ -42,9 +45,10 @@ impl OwnerPool {
         config.keepalives_interval(KEEPALIVE_INTERVAL);
         config.keepalives_retries(KEEPALIVE_RETRIES);
         config.tcp_user_timeout(KEEPALIVE_IDLE + KEEPALIVE_INTERVAL * KEEPALIVE_RETRIES);
+        let tls = MakeRustlsConnect::new(tls_config()?);
         let manager = Manager::from_config(
             config,
-            MakeRustlsConnect::new(tls_config()?),
+            tls.clone(),
             ManagerConfig { recycling_method: RecyclingMethod::Clean },
         );
         let timeouts = Timeouts { wait: Some(WAIT), create: Some(WAIT), recycle: Some(WAIT) };
@@ -53,23 +57,40 @@ impl OwnerPool {
             .timeouts(timeouts)
             .runtime(deadpool_postgres::Runtime::Tokio1)
             .build()
-            .map(Self)
+            .map(|pool| Self { pool, tls })
             .map_err(|error| OwnerError::Setup(error.to_string()))
     }
 
     /// A connection, given back when dropped.
     pub async fn connection(&self) -> Result<OwnerConnection, OwnerError> {
-        self.0.get().await.map(OwnerConnection).map_err(OwnerError::Unavailable)
+        let connection = self.pool.get().await.map_err(OwnerError::Unavailable)?;
+        Ok(OwnerConnection { connection, tls: self.tls.clone() })
     }
 }
 
 /// A connection as the owner.
-pub struct OwnerConnection(Object);
+pub struct OwnerConnection {
+    connection: Object,
+    tls: MakeRustlsConnect,
+}
 
 impl OwnerConnection {
     /// The client.
     pub fn client(&mut self) -> &mut tokio_postgres::Client {
-        &mut self.0
+        &mut self.connection
+    }
+
+    /// Closes the connection, whatever it is at: Postgres is asked to cancel the statement, rolls its transaction back and
+    /// lets go of the session's locks. For work that was given up in the middle.
+    pub fn abandon(self) {
+        let cancel = self.connection.cancel_token();
+        drop(Object::take(self.connection));
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                // Where it cannot be cancelled, the session ends with its statement.
+                let _ = cancel.cancel_query(self.tls).await;
+            });
+        }
     }
 }
 

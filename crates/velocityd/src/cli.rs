@@ -65,6 +65,15 @@ pub(crate) struct OperatorArgs {
     /// How many schemas are worked on at once.
     #[arg(long, default_value_t = 4)]
     pub(crate) concurrency: u16,
+    /// How many more are worked on at once where it takes long: an index of a large table, a backfill.
+    #[arg(long, default_value_t = 4)]
+    pub(crate) jobs: u16,
+    /// The namespace of the lease that says which operator leads; the pod's own when not given, else `velocity-system`.
+    #[arg(long, env = "VELOCITY_LEASE_NAMESPACE")]
+    pub(crate) lease_namespace: Option<String>,
+    /// Who this operator is in the lease. No two that run at once may have the same; a pod's name is a good one.
+    #[arg(long, env = "VELOCITY_IDENTITY")]
+    pub(crate) identity: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -87,8 +87,7 @@ struct Server(Client);
 
 impl Server {
     async fn try_send(&self, method: Method, path: &str, body: &Json) -> kube::Result<Json> {
-        let media =
-            if method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
+        let media = if method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
         let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
         let request = Request::builder().method(method).uri(path).header("content-type", media);
         self.0.request(request.body(body).unwrap()).await

@@ -13,7 +13,6 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use velocity_contract::SchemaDefinition;
 use velocity_operator::{Config, OperatorError, run};
-use velocity_store::owner::OwnerPool;
 use velocity_testkit::{PLATFORM, TestDatabase};
 
 /// How long anything that should happen may take before a test gives up.
@@ -53,8 +52,8 @@ impl World {
 
     /// Starts an operator beside those that run.
     pub(crate) fn start(&mut self, config: Config) {
-        let owner = OwnerPool::new(self.database.owner_url(), 6).unwrap();
-        self.operators.push(tokio::spawn(run(self.client.clone(), owner, config, self.stop.clone())));
+        let url = self.database.owner_url().to_owned();
+        self.operators.push(tokio::spawn(run(self.client.clone(), url, config, self.stop.clone())));
     }
 
     /// Stops all operators; what they are at is finished.

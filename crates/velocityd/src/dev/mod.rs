@@ -15,8 +15,8 @@ use velocity_store::owner::OwnerPool;
 use crate::cli::DevArgs;
 use crate::role::{ApiParts, serve_api, stop_signal};
 
-/// Enough for the operator's reconciles, its sweep and the set-up.
-const OWNER_CONNECTIONS: usize = 8;
+/// Enough for the set-up; the operator has its own.
+const OWNER_CONNECTIONS: usize = 1;
 
 /// Starts everything, says where it is, and runs until it is told to stop.
 pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
@@ -37,8 +37,8 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
 
     let mut operator = tokio::spawn(velocity_operator::run(
         kubernetes.client.clone(),
-        owner,
-        velocity_operator::Config::default(),
+        database.owner_url.clone(),
+        operator_config(),
         stop.clone(),
     ));
     let endpoints = endpoints::Endpoints {
@@ -82,6 +82,14 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
     supervisor.await.context("the database's supervisor ended")??;
     kubernetes.stop().await;
     reason
+}
+
+/// The folder is one process' at a time, and so is its Kubernetes API: who leads next is who led before, and does not wait
+/// for a lease that a killed process left behind.
+fn operator_config() -> velocity_operator::Config {
+    let mut config = velocity_operator::Config::default();
+    config.lease.identity = "velocityd-dev".to_owned();
+    config
 }
 
 fn supervisor_notice(args: &DevArgs) -> &'static str {
