@@ -60,12 +60,12 @@ fn strategy(key: &DevKey) -> Value {
 }
 
 /// A Kubernetes API that lists `listed` and then streams what is sent, objects of either kind.
-struct Cluster {
-    client: kube::Client,
-    events: mpsc::UnboundedSender<Value>,
+pub(crate) struct Cluster {
+    pub(crate) client: kube::Client,
+    pub(crate) events: mpsc::UnboundedSender<Value>,
 }
 
-fn cluster(listed: Vec<Value>) -> Cluster {
+pub(crate) fn cluster(listed: Vec<Value>) -> Cluster {
     let (events, mut sent) = mpsc::unbounded_channel::<Value>();
     let (schemas, strategies) = (broadcast::Sender::<Value>::new(16), broadcast::Sender::<Value>::new(16));
     let (to_schemas, to_strategies) = (schemas.clone(), strategies.clone());

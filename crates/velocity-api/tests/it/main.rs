@@ -6,6 +6,7 @@ mod access;
 mod app;
 mod attacks;
 mod bulk;
+mod changes;
 mod conditions;
 mod describe;
 mod export;
