@@ -4,6 +4,7 @@ mod access;
 mod fields;
 mod hash;
 mod parse;
+mod search;
 mod unsupported;
 
 use std::collections::HashMap;
@@ -11,6 +12,7 @@ use std::fmt;
 
 pub use access::{Access, Operation, RowFilter, SYSTEM_ROLE_ADMIN};
 pub use hash::SpecHash;
+pub use search::{Language, Search, Tier};
 
 use crate::field::{Field, Pattern};
 use crate::name::{FieldName, SchemaPath};
@@ -27,6 +29,7 @@ pub struct Schema {
     indexes: Vec<Index>,
     rules: Vec<Rule>,
     access: Access,
+    search: Option<Search>,
     audit: Audit,
     strategy: Option<StrategyRef>,
     hash: SpecHash,
@@ -86,6 +89,11 @@ impl Schema {
     /// Who may do what.
     pub fn access(&self) -> &Access {
         &self.access
+    }
+
+    /// How records are searched, where they are.
+    pub fn search(&self) -> Option<&Search> {
+        self.search.as_ref()
     }
 
     /// What the audit trail demands.

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::{
     Access, Audit, Index, IndexKey, Operation, RowFilter, Rule, SYSTEM_ROLE_ADMIN, Schema, StrategyRef,
-    fields, unsupported,
+    fields, search, unsupported,
 };
 use crate::cel;
 use crate::field::{Field, FieldType};
@@ -69,6 +69,7 @@ impl Schema {
         let indexes = parse_indexes(&spec.indexes, &fields, &mut errors);
         let rules = parse_rules(spec.validation.as_ref(), &fields, &mut errors);
         let access = parse_access(spec.access.as_ref(), &fields, &mut errors);
+        let search = search::parse(spec, &fields, &mut errors);
         let audit = parse_audit(spec.audit.as_ref(), &mut errors);
         let strategy = spec.auth.as_ref().map(|auth| parse_strategy(&auth.strategy_ref, &home, &mut errors));
         let Some(path) = path else { return Err(errors) };
@@ -82,6 +83,7 @@ impl Schema {
             indexes,
             rules,
             access,
+            search,
             audit,
             strategy,
             hash: spec.hash(),

@@ -14,14 +14,12 @@ pub(super) fn refuse(spec: &SchemaDefinitionSpec, errors: &mut Violations) {
     };
     for (index, field) in spec.fields.iter().enumerate() {
         let at = format!("spec.fields[{index}]");
-        refuse(field.searchable, &format!("{at}.searchable"), "search is");
         refuse(field.schema.is_some(), &format!("{at}.schema"), "a JSON Schema for json fields is");
     }
     if let Some(access) = &spec.access {
         refuse(!access.abac.is_empty(), "spec.access.abac", "attribute conditions are");
         refuse(!access.field_access.is_empty(), "spec.access.fieldAccess", "field rights and masks are");
     }
-    refuse(spec.search.is_some(), "spec.search", "search is");
     if let Some(machine) = &spec.time_machine {
         refuse(machine.enabled == Some(false), "spec.timeMachine.enabled", "switching history off is");
         refuse(machine.hot_retention.is_some(), "spec.timeMachine.hotRetention", "retention of history is");
