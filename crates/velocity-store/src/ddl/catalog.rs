@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use tokio_postgres::Client;
 use velocity_schema::Schema;
-use velocity_sql::ddl::{self, Live, LiveColumn, LiveTable, Target, TrashedColumn, TrashedTable};
+use velocity_sql::ddl::{
+    self, IndexKind, Live, LiveColumn, LiveTable, Target, TrashedColumn, TrashedTable, Trigrams,
+};
 use velocity_sql::{Fragment, TableNames};
 
 /// Why the catalog could not be read.
@@ -41,6 +43,13 @@ struct Answer {
     targets: BTreeMap<String, TargetAnswer>,
     trashed_columns: Vec<TrashedColumnAnswer>,
     trashed_table: Option<TrashedTableAnswer>,
+    trigrams: Option<TrigramsAnswer>,
+}
+
+#[derive(Deserialize)]
+struct TrigramsAnswer {
+    schema: Option<String>,
+    available: bool,
 }
 
 #[derive(Deserialize)]
@@ -124,6 +133,7 @@ pub async fn read_as(client: &Client, schema: &Schema, reader: Reader) -> Result
             schema: trashed.schema,
             partitions: trashed.partitions,
         }),
+        trigrams: answer.trigrams.map(live_trigrams).unwrap_or_default(),
     })
 }
 
@@ -137,6 +147,8 @@ async fn ask(client: &Client, schema: &Schema, names: &TableNames) -> Result<Ans
         .collect();
     let functions = [names.before_function(), names.after_function(), names.convert_function()]
         .map(|name| name.as_str().to_owned());
+    let needs_trigrams =
+        ddl::wanted_indexes(schema, names).iter().any(|index| index.kind == IndexKind::Trigrams);
     let row = client
         .query_one(
             include_str!("catalog.sql"),
@@ -148,6 +160,7 @@ async fn ask(client: &Client, schema: &Schema, names: &TableNames) -> Result<Ans
                 &functions.as_slice(),
                 &names.shape_prefix(),
                 &schema.path().to_string(),
+                &needs_trigrams,
             ],
         )
         .await?;
@@ -174,6 +187,14 @@ fn live_table(table: Table) -> LiveTable {
         bytes: table.bytes,
         foreign_grantees: table.foreign_grantees,
         referenced_by: table.referenced_by,
+    }
+}
+
+fn live_trigrams(answer: TrigramsAnswer) -> Trigrams {
+    match answer.schema {
+        Some(schema) => Trigrams::In(schema),
+        None if answer.available => Trigrams::Available,
+        None => Trigrams::Unavailable,
     }
 }
 

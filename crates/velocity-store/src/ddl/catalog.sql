@@ -1,6 +1,6 @@
 -- All that the planner compares, in one round trip. $1: Postgres schema, $2: table, $3: history,
 -- $4: foreign key targets as `schema.table`, $5: the trigger functions, $6: what shape functions' names begin with,
--- $7: the path.
+-- $7: the path, $8: whether pg_trgm is asked for.
 with tables as materialized (
   select c.oid, c.relrowsecurity, case when c.relname = $2 then 'table' else 'history' end as kind
   from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -13,21 +13,28 @@ parts as materialized (
   cross join lateral (select t.oid union all select i.inhrelid from pg_inherits i where i.inhparent = t.oid) p (oid)
   join pg_class c on c.oid = p.oid
 ),
--- A tag of two parts is from before prints were written with them.
+constraints as materialized (
+  select t.oid, k.* from tables t cross join platform.constraints_of(t.oid) k
+),
+-- A tag of two parts is from before prints were written with them. A constraint's print is `platform.print`'s, of the
+-- definition that is there already.
 tags as materialized (
   select t.oid, case when g.kind = 'table' then 'table' else g.kind || ' ' || g.name end as name, split_part(g.tag, ':', 2) as source,
-    split_part(g.tag, ':', 3) in ('', platform.print(g.kind, t.oid, case when g.kind = 'table' then $3 else g.name end)) as holds
+    split_part(g.tag, ':', 3) in ('', coalesce(md5(regexp_replace(k.definition, ' NOT VALID$', '')),
+      platform.print(g.kind, t.oid, case when g.kind = 'table' then $3 else g.name end))) as holds
   from tables t cross join platform.tags(t.oid) g
+  left join constraints k on k.oid = t.oid and k.name = g.name and g.kind = 'constraint'
 ),
 described as (
   select t.kind, t.oid, jsonb_build_object(
     'columns', (select coalesce(jsonb_object_agg(a.attname, jsonb_build_object('sql_type', format_type(a.atttypid, a.atttypmod), 'not_null', a.attnotnull)), '{}')
       from pg_attribute a where a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped),
-    'constraints', (select coalesce(jsonb_object_agg(k.conname, pg_get_constraintdef(k.oid)), '{}') from pg_constraint k where k.conrelid = t.oid and k.contype in ('p', 'u', 'c', 'f')),
+    'constraints', (select coalesce(jsonb_object_agg(k.name, k.definition), '{}') from constraints k where k.oid = t.oid and k.kind in ('p', 'u', 'c', 'f')),
     'indexes', (select coalesce(jsonb_object_agg(i.relname, x.indisvalid), '{}') from pg_index x join pg_class i on i.oid = x.indexrelid where x.indrelid = t.oid),
     'uses', (select coalesce(jsonb_object_agg(used.name, used.columns), '{}') from (
-      select 'constraint ' || k.conname as name, (select coalesce(jsonb_agg(a.attname), '[]') from pg_attribute a where a.attrelid = t.oid and a.attnum = any (k.conkey)) as columns
-      from pg_constraint k where k.conrelid = t.oid and k.contype in ('p', 'u', 'c', 'f', 'x')
+      select 'constraint ' || k.name as name, (select coalesce(jsonb_agg(a.attname), '[]')
+        from unnest(k.columns) number join pg_attribute a on a.attrelid = t.oid and a.attnum = number) as columns
+      from constraints k where k.oid = t.oid and k.kind in ('p', 'u', 'c', 'f', 'x')
       union all
       -- By dependency: so the columns of conditions and expressions are in it too. A constraint's index has its columns in its keys only.
       select 'index ' || i.relname, (select coalesce(jsonb_agg(distinct a.attname), '[]') from pg_attribute a
@@ -90,5 +97,11 @@ select jsonb_build_object(
       where h.relnamespace = n.oid and h.relname = $3))
     from platform.trash b join pg_namespace n on n.nspname = 'velocity_trash_' || b.id
     where b.kind = 'table' and b.path = $7 and not exists (select from tables t where t.kind = 'table')
-    order by b.id desc limit 1)
+    order by b.id desc limit 1),
+  -- Where pg_trgm is; or whether the platform's owner may make it.
+  'trigrams', case when $8 then jsonb_build_object(
+    'schema', (select n.nspname from pg_extension e join pg_namespace n on n.oid = e.extnamespace where e.extname = 'pg_trgm'),
+    'available', exists (select from pg_available_extensions e join pg_available_extension_versions v on v.name = e.name and v.version = e.default_version
+      join pg_namespace p on p.nspname = 'platform' join pg_roles r on r.oid = p.nspowner
+      where e.name = 'pg_trgm' and (r.rolsuper or v.trusted and has_database_privilege(r.oid, current_database(), 'create')))) end
 )::text

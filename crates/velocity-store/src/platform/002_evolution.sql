@@ -40,6 +40,7 @@ create table platform.field_changes (
   field text collate "C" not null,
   became text collate "C",
   trash bigint,
+  -- The same for all of one switch.
   at timestamp with time zone not null default now()
 );
 create index field_changes_history on platform.field_changes (domain, history, seq);
@@ -78,7 +79,9 @@ declare
 begin
   case print.kind
   when 'column' then
-    select concat_ws(e'\n', format_type(a.atttypid, a.atttypmod), c.collname, pg_get_expr(d.adbin, d.adrelid)) into shown
+    -- A default names no column. Without a table to look at, a wide one costs no more than a small one.
+    select concat_ws(e'\n', format_type(a.atttypid, a.atttypmod), c.collname,
+      pg_get_expr(d.adbin, case when a.attgenerated = '' then 0 else d.adrelid end)) into shown
     from pg_attribute a
     left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
     left join pg_collation c on c.oid = a.attcollation
@@ -159,6 +162,13 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     union all
     select 'table', '', obj_description($1, 'pg_class')
   ) all_of_them (kind, name, tag) where tag like 'velocity:%'
+$$;
+
+-- The constraints of a table as `print` sees them: asked for once, for on a wide table each takes its time.
+create function platform.constraints_of(relation regclass)
+returns table (name text, kind "char", columns smallint[], definition text)
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select k.conname::text, k.contype, k.conkey, pg_get_constraintdef(k.oid) from pg_constraint k where k.conrelid = $1
 $$;
 
 -- Writes a tag, for the thing as it is now.
@@ -544,4 +554,4 @@ $$;
 revoke all on all functions in schema platform from public;
 -- The API may compare the catalog with a schema too.
 grant execute on function platform.print(text, regclass, text), platform.tags(regclass), platform.relations_of(regclass, text),
-  platform.rights_on(oid) to velocity_api;
+  platform.rights_on(oid), platform.constraints_of(regclass) to velocity_api;

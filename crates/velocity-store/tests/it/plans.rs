@@ -291,6 +291,29 @@ async fn a_backfill_that_was_killed_goes_on_behind_its_last_batch() {
 }
 
 #[tokio::test]
+async fn a_row_that_someone_holds_lets_a_batch_wait_and_not_fail() {
+    let (database, mut owner) = database().await;
+    let wanted = backfill(&owner, 3_000, true).await;
+    let holder = database.owner().await;
+    holder.batch_execute("begin; select from public.big where id = '002500' for update").await.unwrap();
+    let applied = tokio::spawn(async move {
+        apply(&mut owner, &change(&wanted, PATH)).await.unwrap();
+        owner
+    });
+    // Once it has waited for as long as it does, and was told that the lock is not to be had.
+    let waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    let waits = async || holder.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) > 0;
+    while !waits().await {
+        tokio::task::yield_now().await;
+    }
+    while waits().await {
+        tokio::task::yield_now().await;
+    }
+    holder.batch_execute("rollback").await.unwrap();
+    assert_eq!(touched(&applied.await.unwrap()).await, (3_000, 0));
+}
+
+#[tokio::test]
 async fn another_plan_forgets_the_cursors_that_it_has_no_part_in() {
     let (_database, mut owner) = database().await;
     let sql = "insert into platform.backfills (path, name, last_id) values ($1, 'touch', '1'), ('any/plans/test/other/v1', 'touch', '1')";

@@ -329,6 +329,37 @@ async fn references_hold_against_soft_deletion_on_both_sides() {
 }
 
 #[tokio::test]
+async fn no_client_can_write_in_silence_as_a_backfill_does() {
+    let (database, _) = provisioned(ORDER).await;
+    let api = database.client("velocity_api").await;
+    insert(&api, "PO-1", "west").await;
+    for setting in [
+        "set velocity.operation = 'BACKFILL'",
+        "set session velocity.operation to 'BACKFILL'; set role acme__supply_chain__procurement",
+    ] {
+        api.batch_execute(setting).await.unwrap();
+        as_actor(&api, "writer", "{}", &format!("update {TABLE} set amount = amount + 1")).await.unwrap();
+    }
+    let owner = database.owner().await;
+    let rows = owner
+        .query(&format!("select version, operation, actor from {HISTORY} order by version"), &[])
+        .await
+        .unwrap();
+    let events: Vec<(i64, &str, &str)> =
+        rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
+    assert_eq!(events, [(1, "CREATE", "ravi"), (2, "UPDATE", "ravi"), (3, "UPDATE", "ravi")]);
+    let version: i64 = owner.query_one(&format!("select version from {TABLE}"), &[]).await.unwrap().get(0);
+    assert_eq!(version, 3);
+    // The owner's own rewriting is the one that is silent, and only as an update.
+    let silent = format!(
+        "begin; set local velocity.operation = 'BACKFILL'; set local velocity.actor = 'me'; update {TABLE} set amount = amount; commit"
+    );
+    owner.batch_execute(&silent).await.unwrap();
+    let count: i64 = owner.query_one(&format!("select count(*) from {HISTORY}"), &[]).await.unwrap().get(0);
+    assert_eq!(count, 3);
+}
+
+#[tokio::test]
 async fn a_purge_by_the_owner_is_an_event_too() {
     let (database, _) = provisioned(ORDER).await;
     let api = database.client("velocity_api").await;
