@@ -176,7 +176,9 @@ mod tests {
                     }
                     moved.push((from, to.map(name)));
                 }
-                moved.iter().for_each(|(from, _)| { after.remove(from); });
+                for (from, _) in &moved {
+                    after.remove(from);
+                }
                 for (from, to) in &moved {
                     let Some(id) = fields.get(from) else { continue };
                     let fate = match to {

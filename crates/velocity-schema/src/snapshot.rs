@@ -94,12 +94,11 @@ mod tests {
             let mut earlier = Vec::new();
             for (key, value) in changes {
                 earlier.push((map.clone(), model.clone()));
-                match value {
-                    Some(value) => {
-                        map.insert(&key, value);
-                        model.insert(key, value);
-                    }
-                    None => prop_assert_eq!(map.remove(&key), model.remove(&key).is_some()),
+                if let Some(value) = value {
+                    map.insert(&key, value);
+                    model.insert(key, value);
+                } else {
+                    prop_assert_eq!(map.remove(&key), model.remove(&key).is_some());
                 }
             }
             earlier.push((map, model));

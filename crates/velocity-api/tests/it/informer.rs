@@ -172,6 +172,31 @@ async fn after_a_restart_what_is_provisioned_is_served_from_the_store_also_if_it
     until("the stored spec", || served(&running.catalog, "order") == Some(hash(&old))).await;
 }
 
+/// The operator died between its commit and the status.
+#[tokio::test]
+async fn a_status_older_than_the_store_is_not_waited_for() {
+    let (old, new) = (spec("order", &["a"]), spec("order", &["a", "b"]));
+    let stored = Arc::<Stored>::default();
+    stored.0.lock().unwrap().insert("acme/shop/sales/order/v1".into(), new.clone());
+    // The object's spec is one that nobody has provisioned, its status the one of long ago.
+    let newest = spec("order", &["a", "b", "c"]);
+    let cluster = cluster(vec![object("order", 3, &newest, Some(&hash(&old)))]);
+    let running = run(cluster.client, stored);
+    until("what the store has", || served(&running.catalog, "order") == Some(hash(&new))).await;
+    // Told once more, and still older.
+    let again = json!({ "type": "MODIFIED", "object": object("order", 4, &newest, Some(&hash(&old))) });
+    cluster.events.send(again).unwrap();
+    let caught_up =
+        json!({ "type": "MODIFIED", "object": object("order", 5, &newest, Some(&hash(&newest))) });
+    cluster.events.send(caught_up).unwrap();
+    let item = spec("item", &["a"]);
+    let added = json!({ "type": "ADDED", "object": object("item", 6, &item, Some(&hash(&item))) });
+    cluster.events.send(added).unwrap();
+    until("the events behind them", || served(&running.catalog, "item").is_some()).await;
+    assert_eq!(served(&running.catalog, "order"), Some(hash(&new)), "the store still says so");
+    assert!(!running.metrics.text().contains(r#"errors_total{kind="SchemaDefinition"}"#));
+}
+
 /// A Kubernetes API that answers the first list and fails ever after.
 fn failing_after_the_list(listed: Vec<Value>) -> kube::Client {
     let listed_once = Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
