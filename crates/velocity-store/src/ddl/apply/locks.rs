@@ -21,7 +21,8 @@ pub(super) async fn pause(attempt: u32) {
     tokio::time::sleep(Duration::from_millis(millis)).await;
 }
 
-/// Who has held a lock on the path's tables for longer than we wait. A second look, after the fact: best effort.
+/// Who has held a lock on the path's tables for twice as long as we wait: requests that queued behind us are younger. A second
+/// look, after the fact: best effort.
 pub(super) async fn blockers(client: &Client, path: &str) -> Vec<String> {
     let Ok(path) = path.parse::<SchemaPath>() else { return Vec::new() };
     let names = TableNames::of(&path);
@@ -33,7 +34,7 @@ pub(super) async fn blockers(client: &Client, path: &str) -> Vec<String> {
           and a.pid <> pg_backend_pid() and n.nspname = $1 and c.relname in ($2, $3)
           and a.xact_start < clock_timestamp() - $5::integer * interval '1 millisecond'
         limit 3";
-    let wait = i32::try_from(TIMEOUT_MS).unwrap_or(i32::MAX);
+    let wait = i32::try_from(2 * TIMEOUT_MS).unwrap_or(i32::MAX);
     let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
         [&names.schema.as_str(), &names.table.as_str(), &names.history.as_str(), &QUOTED, &wait];
     let rows = client.query(sql, &parameters).await.unwrap_or_default();
