@@ -78,16 +78,12 @@ struct Queue {
 impl Waiting {
     /// Adds one. `true` when a load has to begin.
     pub(crate) fn add(&mut self, renewal: Renewal) -> bool {
-        match self.0.get_mut(&renewal.path) {
-            Some(queue) => {
-                queue.next.push(renewal);
-                false
-            }
-            None => {
-                self.0.insert(renewal.path.clone(), Queue { now: vec![renewal], next: Vec::new() });
-                true
-            }
+        if let Some(queue) = self.0.get_mut(&renewal.path) {
+            queue.next.push(renewal);
+            return false;
         }
+        self.0.insert(renewal.path.clone(), Queue { now: vec![renewal], next: Vec::new() });
+        true
     }
 
     /// The load of a path has ended. `is_new_to` tells whether another spec than the one of a hash is served now.
@@ -123,16 +119,17 @@ mod tests {
     #[test]
     fn those_who_come_while_a_load_is_under_way_get_one_of_their_own_unless_it_brought_something() {
         let mut waiting = Waiting::default();
-        let ((a, mut first), (b, mut second), (c, mut other)) = (renewal("x"), renewal("x"), renewal("y"));
-        assert!(waiting.add(a) && !waiting.add(b) && waiting.add(c));
+        let ((one, mut first), (two, mut second), (elsewhere, mut other)) =
+            (renewal("x"), renewal("x"), renewal("y"));
+        assert!(waiting.add(one) && !waiting.add(two) && waiting.add(elsewhere));
         assert!(waiting.loaded("x", |_| false), "the second one saw more than the load may have");
         assert!(first.try_recv().is_ok() && second.try_recv().is_err() && other.try_recv().is_err());
         assert!(!waiting.loaded("x", |_| false));
         assert!(second.try_recv().is_ok());
-        let ((d, mut third), (e, mut fourth)) = (renewal("x"), renewal("x"));
-        assert!(waiting.add(d) && !waiting.add(e));
+        let ((one, mut first), (two, mut second)) = (renewal("x"), renewal("x"));
+        assert!(waiting.add(one) && !waiting.add(two));
         assert!(!waiting.loaded("x", |hash| hash == "old"));
-        assert!(third.try_recv().is_ok() && fourth.try_recv().is_ok());
+        assert!(first.try_recv().is_ok() && second.try_recv().is_ok());
     }
 
     #[tokio::test]

@@ -68,7 +68,9 @@ pub(super) async fn follow_schemas(
         let renewed = tokio::select! {
             batch = events.next() => match batch {
                 Some(batch) => {
-                    batch.into_iter().for_each(|event| follower.take(event, &targets.metrics));
+                    for event in batch {
+                        follower.take(event, &targets.metrics);
+                    }
                     None
                 }
                 None => return,
