@@ -9,6 +9,7 @@ pub mod fragment;
 pub mod ident;
 pub mod names;
 pub mod query;
+mod search;
 pub mod sql_type;
 
 pub use fragment::{Bind, Fragment, Rendered};

@@ -1,6 +1,7 @@
 //! Indexes: those that unique and filterable fields bring, and those that the schema asks for.
 
 use velocity_schema::field::FieldType;
+use velocity_schema::schema::Tier;
 use velocity_schema::{FieldName, Schema};
 
 use crate::condition;
@@ -8,6 +9,7 @@ use crate::frag;
 use crate::fragment::Fragment;
 use crate::ident::Ident;
 use crate::names::TableNames;
+use crate::search;
 
 /// How an index is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +20,10 @@ pub enum IndexKind {
     Btree,
     /// Containment in json and arrays.
     Gin,
+    /// Words of texts.
+    Words,
+    /// Pieces of texts; the extension pg_trgm makes it possible.
+    Trigrams,
 }
 
 /// An index that a schema needs.
@@ -51,7 +57,19 @@ impl WantedIndex {
             + " "
             + &self.tail
     }
+
+    /// The same, where the extension that brings the operator class is in a Postgres schema.
+    pub(super) fn in_reach_of(mut self, extension: &Ident) -> Self {
+        if let Some(head) = self.tail.strip_suffix(TRIGRAM_CLASS) {
+            self.tail = format!("{head}{}.{TRIGRAM_CLASS}", extension.quoted());
+        }
+        self
+    }
 }
+
+/// How a trigram index ends. The operator class goes without its Postgres schema, which people may choose: it is no part of what
+/// the index is.
+const TRIGRAM_CLASS: &str = "gin_trgm_ops)";
 
 /// How a field is written in an index.
 type Column<'a> = &'a dyn Fn(&FieldName) -> Fragment;
@@ -68,10 +86,9 @@ pub(super) fn indexes_on(schema: &Schema, names: &TableNames, column: Column<'_>
     build(schema, names, column, &FieldName::to_string)
 }
 
-/// The names that the same indexes have, in the same order, where fields are called otherwise.
-pub(super) fn names_with(schema: &Schema, names: &TableNames, word: Word<'_>) -> Vec<Ident> {
-    let all = build(schema, names, &|field| Fragment::ident(&Ident::from(field)), word);
-    all.into_iter().map(|index| index.name).collect()
+/// The same indexes, in the same order, where fields are called otherwise: in their names and on their columns.
+pub(super) fn indexes_called(schema: &Schema, names: &TableNames, word: Word<'_>) -> Vec<WantedIndex> {
+    build(schema, names, &|field| Fragment::ident(&Ident::fitted(&word(field))), word)
 }
 
 fn build(schema: &Schema, names: &TableNames, column: Column<'_>, word: Word<'_>) -> Vec<WantedIndex> {
@@ -115,7 +132,39 @@ fn build(schema: &Schema, names: &TableNames, column: Column<'_>, word: Word<'_>
         }
     }
     all.extend(schema.indexes().iter().map(|index| requested(index, names, column, word)));
+    all.extend(searched(schema, names, column, word));
     all
+}
+
+/// What a search is looked up in. Tier and language are part of the names: another tier is another index, built while this one is
+/// still in use.
+fn searched(schema: &Schema, names: &TableNames, column: Column<'_>, word: Word<'_>) -> Vec<WantedIndex> {
+    let Some(wanted) = schema.search() else { return Vec::new() };
+    let index = |fields: &[FieldName], suffix: &str, kind, tail: Fragment| {
+        let words: Vec<String> = fields.iter().map(word).collect();
+        let shown: Vec<&str> = fields.iter().map(FieldName::as_str).collect();
+        WantedIndex {
+            name: names.on_fields(words.iter().map(String::as_str), suffix),
+            kind,
+            tail: tail.inline(),
+            shown: format!("{} for search", shown.join(", ")),
+            fields: Vec::new(),
+        }
+    };
+    match wanted.tier {
+        Tier::Pieces => {
+            let one = |field: &FieldName| {
+                let tail = frag!["using gin (", search::pieces(column(field)), " ", TRIGRAM_CLASS];
+                index(std::slice::from_ref(field), "pieces", IndexKind::Trigrams, tail)
+            };
+            wanted.fields.iter().map(one).collect()
+        }
+        Tier::Words(language) => {
+            let words = search::words(language, wanted.fields.iter().map(column));
+            let tail = frag!["using gin (", words, ")"];
+            vec![index(&wanted.fields, &format!("words_{language}"), IndexKind::Words, tail)]
+        }
+    }
 }
 
 /// Every combination of fields that is unique: fields alone first, then the constraints in the schema's order.

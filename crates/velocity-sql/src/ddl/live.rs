@@ -71,6 +71,18 @@ pub struct TrashedTable {
     pub partitions: Vec<String>,
 }
 
+/// Where the extension pg_trgm is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Trigrams {
+    /// The owner cannot make it: it is not on the server, or is a superuser's to make.
+    #[default]
+    Unavailable,
+    /// The owner can make it.
+    Available,
+    /// It is there, in this Postgres schema.
+    In(String),
+}
+
 /// All that belongs to one schema, as the catalog has it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Live {
@@ -96,6 +108,8 @@ pub struct Live {
     pub trashed_columns: Vec<TrashedColumn>,
     /// The path's deleted table, the latest first; only where there is none now.
     pub trashed_table: Option<TrashedTable>,
+    /// Where pg_trgm is; looked up only where the schema needs it.
+    pub trigrams: Trigrams,
 }
 
 /// The target of a foreign key.

@@ -14,7 +14,7 @@ mod triggers;
 pub use columns::{CHECK_RULES, check_name, column_definition};
 pub use history::{default_partition, partition_for};
 pub use indexes::{IndexKind, WantedIndex, unique_fields, wanted_indexes};
-pub use live::{Live, LiveColumn, LiveTable, Target, TrashedColumn, TrashedTable};
+pub use live::{Live, LiveColumn, LiveTable, Target, TrashedColumn, TrashedTable, Trigrams};
 pub use plan::{Approval, Decision, Plan, Waiting, delete_plan, plan};
 pub use simulate::{provisioned, with_targets_of};
 pub use step::{Check, Class, Finding, How, Lock, Otherwise, Stage, Step};

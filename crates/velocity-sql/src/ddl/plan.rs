@@ -8,6 +8,7 @@ mod decide;
 mod delete;
 mod draft;
 mod events;
+mod extension;
 mod guards;
 mod indexes;
 mod references;
@@ -17,6 +18,7 @@ use std::fmt::Write;
 
 pub use decide::{Approval, Decision};
 pub use delete::delete_plan;
+pub(super) use extension::HOME as EXTENSIONS;
 
 use sha2::{Digest, Sha256};
 use velocity_schema::Schema;
@@ -115,7 +117,7 @@ fn create(schema: &Schema, names: &TableNames, live: &Live, month: (i32, u32), p
     let sql = tagged(create_table(schema, names), columns.chain(checks).collect());
     plan.steps.push(Step::safe(Stage::Switch, format!("create table {}", names.display()), Lock::None, sql));
     events::plan(names, live, month, plan);
-    indexes::first(schema, names, plan);
+    indexes::first(schema, names, live, plan);
     references::first(schema, names, live, plan);
     guards::plan(schema, names, live, Renew::default(), plan);
     if plan.waiting.is_empty() {
@@ -160,13 +162,19 @@ fn change(
     }
     lock_first(names, plan);
     plan.steps.extend(draft.finish);
+    if plan.steps.iter().any(|step| step.refused) {
+        // It cannot be done whatever the rows are, and looks at columns that cannot come about would fail.
+        plan.steps.iter_mut().for_each(|step| step.check = None);
+    }
 }
 
 /// The switch begins with the lock that most of it needs. A statement that names the shape function and waits for the table is
 /// then always planned after the switch; and no weaker lock is made stronger half-way, which is how deadlocks begin: writers
 /// lock the table, then the events.
 fn lock_first(names: &TableNames, plan: &mut Plan) {
-    let Some(at) = plan.steps.iter().position(|step| step.stage == Stage::Switch && !step.upkeep) else { return };
+    let Some(at) = plan.steps.iter().position(|step| step.stage == Stage::Switch && !step.upkeep) else {
+        return;
+    };
     let sql = frag!["lock table ", names.table_sql(), " in access exclusive mode"].inline();
     plan.steps.insert(at, Step::safe(Stage::Switch, "take the table's lock", Lock::AccessExclusive, sql));
 }
@@ -191,14 +199,25 @@ fn stamp_as(kind: &str, names: &TableNames, name: &str, fingerprint: &str) -> St
     call("stamp", &[quote_literal(kind), names.regclass(), quote_literal(name), quote_literal(fingerprint)])
 }
 
-/// What a thing is called until the one that has its name is gone.
+/// What a constraint is called until the one that has its name is gone.
 fn temporary(name: &Ident) -> Ident {
-    const SUFFIX: &str = "~new";
-    if name.as_str().len() + SUFFIX.len() <= IDENT_MAX {
-        return Ident::fitted(&format!("{}{SUFFIX}", name.as_str()));
-    }
+    suffixed(name, "~new")
+}
+
+/// A name with something behind it, also where the name is as long as one can be.
+fn suffixed(name: &Ident, suffix: &str) -> Ident {
+    let whole = format!("{}{suffix}", name.as_str());
     // `fitted` would cut the suffix off with the end; the hash of the whole keeps it apart.
-    Ident::fitted(&format!("{}{}{SUFFIX}", name.as_str(), "~".repeat(IDENT_MAX)))
+    Ident::fitted(&if whole.len() <= IDENT_MAX { whole } else { whole + &"~".repeat(IDENT_MAX) })
+}
+
+/// Takes away a constraint that has the name of one that is about to be made, and is another.
+fn drop_stale(base: &Base<'_>, name: &Ident) -> String {
+    if base.table.constraints.contains_key(name.as_str()) {
+        format!("{}drop constraint {name};\n", alter(base.names))
+    } else {
+        String::new()
+    }
 }
 
 /// One batch of an update of all rows that a condition holds for, as [`super::step::How::Batches`] has it. The table is `t`

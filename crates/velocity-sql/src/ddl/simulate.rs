@@ -3,7 +3,7 @@
 use velocity_schema::{FieldName, Schema};
 
 use super::columns::{checks, default_literal, foreign_keys};
-use super::live::{Live, LiveColumn, LiveTable, Target};
+use super::live::{Live, LiveColumn, LiveTable, Target, Trigrams};
 use super::plan::fingerprint;
 use super::{HIDDEN_COLUMNS, IndexKind, grants, history, policies, triggers, wanted_indexes};
 use crate::names::TableNames;
@@ -46,6 +46,7 @@ pub fn provisioned(schema: &Schema, month: (i32, u32)) -> Live {
             .collect(),
         shapes: [names.shape_function(schema.hash().as_str()).as_str().to_owned()].into(),
         targets: targets(schema),
+        trigrams: Trigrams::In(super::plan::EXTENSIONS.to_owned()),
         ..Live::default()
     }
 }

@@ -12,6 +12,7 @@ use crate::frag;
 use crate::fragment::Fragment;
 use crate::ident::{Ident, quote_literal};
 use crate::names::TableNames;
+use crate::sql_type::column_type;
 
 /// The settings that make the text form of every value the same in every session.
 const FIXED_SETTINGS: &str = "set search_path = pg_catalog, pg_temp\n  set timezone = 'UTC'\n  set bytea_output = 'hex'\n  set extra_float_digits = 1";
@@ -90,7 +91,18 @@ pub(super) fn triggers(names: &TableNames) -> Vec<(&'static str, String)> {
 
 /// `create or replace function` of both trigger functions, by name, with their bodies.
 pub(super) fn functions(schema: &Schema, names: &TableNames) -> Vec<(Ident, String)> {
-    vec![(names.before_function(), before(schema, names)), (names.after_function(), after(schema, names))]
+    let types = types(schema);
+    let all =
+        [(names.before_function(), before(schema, names)), (names.after_function(), after(schema, names))];
+    all.into_iter().map(|(name, body)| (name, format!("{types}{body}"))).collect()
+}
+
+/// A comment that names every column's type. Sessions keep what plpgsql made of a function until its text changes, with the
+/// types in it: with another type the text has to be another one.
+fn types(schema: &Schema) -> String {
+    let types: Vec<String> =
+        schema.fields().iter().map(|field| format!("{} {}", field.name, column_type(&field.kind))).collect();
+    format!("\n-- {}", types.join(", "))
 }
 
 /// The whole statement around a body.

@@ -7,7 +7,7 @@ use velocity_schema::{Field, FieldName, Schema};
 use super::conversion::{self, Conversion};
 use super::fingerprint;
 use crate::ddl::columns::{check_name, foreign_keys, rules};
-use crate::ddl::indexes::indexes_on;
+use crate::ddl::indexes::{indexes_called, wanted_indexes};
 use crate::ddl::live::{Live, LiveTable, TrashedColumn};
 use crate::fragment::Fragment;
 use crate::ident::Ident;
@@ -53,6 +53,9 @@ pub(super) struct Base<'a> {
     pub(super) renamings: Vec<Renaming>,
     /// `index x` and `constraint x` on columns that are replaced by their shadows.
     pub(super) doomed: BTreeSet<String>,
+    /// Shadow columns of another change of type, or of one whose trigger has not filled them all along. They go first, and
+    /// everything on them with them: the table here is without them.
+    pub(super) stale: BTreeSet<String>,
 }
 
 impl<'a> Base<'a> {
@@ -66,6 +69,7 @@ impl<'a> Base<'a> {
             renames: Vec::new(),
             renamings: Vec::new(),
             doomed: BTreeSet::new(),
+            stale: BTreeSet::new(),
         };
         for field in schema.fields() {
             let source = base.source(field);
@@ -80,8 +84,50 @@ impl<'a> Base<'a> {
             }
             base.sources.insert(field.name.to_string(), source);
         }
+        base.forget_stale();
         base.rename();
         base
+    }
+
+    /// One shadow that cannot be gone on with makes all of them begin anew: they have one trigger.
+    fn forget_stale(&mut self) {
+        let ours = |name: &String| {
+            let key = format!("column {name}");
+            name.starts_with(SHADOW) && (self.tag(&key).is_some() || self.table.altered.contains(&key))
+        };
+        let shadows: BTreeSet<String> =
+            self.table.columns.keys().filter(|name| ours(name)).cloned().collect();
+        if shadows.is_empty() || super::shadows::are_filled(self, &shadows) {
+            return;
+        }
+        let table = &mut self.table;
+        let gone: Vec<String> = table
+            .uses
+            .iter()
+            .filter(|(_, columns)| columns.iter().any(|column| shadows.contains(column)))
+            .map(|(key, _)| key.clone())
+            .chain(shadows.iter().map(|name| format!("column {name}")))
+            .collect();
+        for key in gone {
+            table.uses.remove(&key);
+            table.comments.remove(&key);
+            table.altered.remove(&key);
+            if let Some((_, name)) = key.split_once(' ') {
+                table.constraints.remove(name);
+                table.indexes.remove(name);
+            }
+        }
+        table.columns.retain(|name, _| !shadows.contains(name));
+        self.stale = shadows;
+    }
+
+    /// Whether a constraint or index is on exactly these columns, as they are called now.
+    pub(super) fn is_on(&self, key: &str, columns: &[&Ident]) -> bool {
+        let wanted: BTreeSet<&str> = columns.iter().map(|column| column.as_str()).collect();
+        self.table
+            .uses
+            .get(key)
+            .is_none_or(|live| live.iter().map(String::as_str).collect::<BTreeSet<_>>() == wanted)
     }
 
     fn source(&self, field: &Field) -> Source {
@@ -228,15 +274,29 @@ impl<'a> Base<'a> {
             let old = renames.iter().find(|(_, new)| new.as_str() == field.as_str());
             old.map_or_else(|| field.to_string(), |(old, _)| old.as_str().to_owned())
         };
-        let now = indexes_on(self.schema, self.names, &|field| Fragment::ident(&Ident::from(field)));
-        let before = super::super::indexes::names_with(self.schema, self.names, &old_name);
-        for (index, from) in now.into_iter().zip(before) {
-            if from != index.name && self.table.indexes.contains_key(from.as_str()) {
+        let now = wanted_indexes(self.schema, self.names);
+        let before = indexes_called(self.schema, self.names, &old_name);
+        for (index, before) in now.into_iter().zip(before) {
+            let from = if self.table.indexes.contains_key(before.name.as_str()) {
+                before.name
+            } else if let Some(other) = self.index_made_from(&before.tail) {
+                // The name of a partial index stands for the text of its condition too, in which the field has its new name.
+                other
+            } else {
+                continue;
+            };
+            if from != index.name {
                 let constraint = self.table.constraints.contains_key(from.as_str());
                 let kind = if constraint { "constraint" } else { "index" };
                 self.move_object(kind, from, index.name.clone(), Some(fingerprint(&index.tail)));
             }
         }
+    }
+
+    fn index_made_from(&self, tail: &str) -> Option<Ident> {
+        let print = fingerprint(tail);
+        let tagged = self.table.comments.iter().filter(|(_, source)| **source == print);
+        tagged.filter_map(|(key, _)| key.strip_prefix("index ")).map(Ident::fitted).next()
     }
 
     fn rename_keys(&mut self, renames: &[(Ident, Ident)]) {

@@ -23,7 +23,6 @@ pub(super) fn plan(base: &Base<'_>, draft: &mut Draft) {
         for (rule, condition) in rules(field, &Fragment::ident(&Ident::from(&field.name))) {
             let check = check_name(name, rule);
             if !made_with_the_column {
-                known.insert(temporary(&check));
                 one(&Wanted { field, rule, name: &check, condition }, base, draft);
             }
             known.insert(check);
@@ -37,6 +36,7 @@ pub(super) fn plan(base: &Base<'_>, draft: &mut Draft) {
             },
         ));
     }
+    known.extend(draft.temporary.iter().cloned());
     superfluous(&known, base, draft);
 }
 
@@ -53,7 +53,9 @@ fn one(wanted: &Wanted<'_>, base: &Base<'_>, draft: &mut Draft) {
     let source = wanted.condition.clone().inline();
     let print = fingerprint(&source);
     let live = base.table.constraints.get(wanted.name.as_str());
-    let kept = live.filter(|_| base.tag(&key) == Some(print.as_str()) && !base.doomed.contains(&key));
+    let column = base.column(wanted.field.name.as_str());
+    let same = |key: &str| base.tag(key) == Some(print.as_str()) && base.is_on(key, &[&column]);
+    let kept = live.filter(|_| same(&key) && !base.doomed.contains(&key));
     if let Some(definition) = kept {
         if is_unchecked(definition) {
             let step = validate(wanted.name, base.names, Stage::Finish);
@@ -65,7 +67,7 @@ fn one(wanted: &Wanted<'_>, base: &Base<'_>, draft: &mut Draft) {
     }
     let name = if live.is_some() { temporary(wanted.name) } else { wanted.name.clone() };
     let begun = base.table.constraints.get(name.as_str()).filter(|_| name != *wanted.name);
-    let begun = begun.filter(|_| base.tag(&format!("constraint {}", name.as_str())) == Some(print.as_str()));
+    let begun = begun.filter(|_| same(&format!("constraint {}", name.as_str())));
     build(wanted, &name, begun.is_none(), base, draft);
     if begun.is_none_or(|definition| is_unchecked(definition)) {
         let mut step = validate(&name, base.names, Stage::Prepare);
@@ -75,6 +77,7 @@ fn one(wanted: &Wanted<'_>, base: &Base<'_>, draft: &mut Draft) {
         draft.built.push(step);
     }
     if name != *wanted.name {
+        draft.temporary.insert(name.clone());
         // Of a column that goes to the trash, the check goes with it; of one that stays, it is dropped here.
         draft.drops.push(drop(wanted.name, base));
         let sql = format!("{}rename constraint {name} to {}", alter(base.names), wanted.name);
@@ -96,11 +99,7 @@ fn build(wanted: &Wanted<'_>, name: &Ident, missing: bool, base: &Base<'_>, draf
         return;
     };
     // A leftover under the temporary name that checks something else.
-    let stale = if base.table.constraints.contains_key(name.as_str()) {
-        format!("{}drop constraint {name};\n", alter(names))
-    } else {
-        String::new()
-    };
+    let stale = super::drop_stale(base, name);
     let add = frag!["add constraint ", name, " check (", condition, ") not valid"].inline();
     let tag = stamp("constraint", names, name.as_str(), &wanted.condition.clone().inline());
     let sql = tagged(format!("{stale}{}{add}", alter(names)), vec![tag]);

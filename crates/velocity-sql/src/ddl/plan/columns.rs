@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use velocity_schema::Field;
 
-use super::base::{Base, SHADOW, Source};
+use super::base::{Base, Source};
 use super::draft::Draft;
 use super::{alter, call, fingerprint, stamp, tagged};
 use crate::ddl::HIDDEN_COLUMNS;
@@ -164,10 +164,12 @@ fn require(field: &Field, base: &Base<'_>, draft: &mut Draft) {
     let column = base.column(field.name.as_str());
     let value = base.value(field);
     fill(field, base, draft);
-    let present = base.live.table.as_ref().and_then(|table| table.constraints.get(proof.as_str()));
+    let key = format!("constraint {}", proof.as_str());
+    let present = base.table.constraints.get(proof.as_str()).filter(|_| base.is_on(&key, &[&column]));
     if present.is_none() {
+        let stale = super::drop_stale(base, &proof);
         let condition = frag![&column, " is not null"].inline();
-        let sql = format!("{}add constraint {proof} check ({condition}) not valid", alter(names));
+        let sql = format!("{stale}{}add constraint {proof} check ({condition}) not valid", alter(names));
         let sql = tagged(sql, vec![stamp("constraint", names, proof.as_str(), "required")]);
         let mut step =
             Step::safe(Stage::Prepare, format!("require {}", field.name), Lock::AccessExclusive, sql);
@@ -250,7 +252,6 @@ fn default_change(field: &Field, base: &Base<'_>, draft: &mut Draft) {
 
 /// Columns that the spec does not name: fields of ours that are gone, shadows that nobody needs any more, strangers.
 fn superfluous(base: &Base<'_>, draft: &mut Draft) {
-    let names = base.names;
     let converted: BTreeSet<&str> = base
         .schema
         .fields()
@@ -269,12 +270,6 @@ fn superfluous(base: &Base<'_>, draft: &mut Draft) {
     for (name, column) in &base.table.columns {
         let known = base.schema.field(name).is_some() || HIDDEN_COLUMNS.contains(&name.as_str());
         if known || converted.contains(name.as_str()) || trashed(name) {
-            continue;
-        }
-        if name.starts_with(SHADOW) {
-            let sql = format!("{}drop column {}", alter(names), Ident::fitted(name));
-            let summary = format!("drop the unfinished shadow column {name}");
-            draft.moves.push(Step::safe(Stage::Switch, summary, Lock::AccessExclusive, sql));
             continue;
         }
         let restorable = ours(name);

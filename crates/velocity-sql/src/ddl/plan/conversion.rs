@@ -82,7 +82,7 @@ impl Conversion {
         let source = || source.clone();
         match &self.how {
             How::Same => frag!["(", source(), ")::"] + type_of(kind),
-            How::ToNumber { precision, scale } => exact_number(source(), *precision, *scale),
+            How::ToNumber { precision, scale } => exact_number(&source(), *precision, *scale),
             How::ToInteger => frag![
                 "case when ",
                 source(),
@@ -97,7 +97,7 @@ impl Conversion {
             How::Parse("to_numeric") => {
                 let parsed = frag!["platform.to_numeric(", source(), ")"];
                 match kind {
-                    FieldType::Number { precision, scale, .. } => exact_number(parsed, *precision, *scale),
+                    FieldType::Number { precision, scale, .. } => exact_number(&parsed, *precision, *scale),
                     _ => parsed,
                 }
             }
@@ -124,7 +124,7 @@ impl Conversion {
 }
 
 /// The number, where the type holds all of its digits.
-fn exact_number(value: Fragment, precision: u32, scale: u32) -> Fragment {
+fn exact_number(value: &Fragment, precision: u32, scale: u32) -> Fragment {
     let value = || value.clone();
     frag![
         "case when round(",

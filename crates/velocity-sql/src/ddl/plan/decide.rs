@@ -73,7 +73,9 @@ impl Plan {
         if data_missing || approval_missing || refused {
             let change = |step: &Step| !step.upkeep;
             let pending = self.steps.iter().filter(|step| change(step)).cloned().map(explained).collect();
-            self.steps.retain(|step| step.upkeep);
+            // What is not made yet needs no upkeep.
+            let keeps = !self.creates_table;
+            self.steps.retain(|step| step.upkeep && keeps);
             let approvable = approval_missing && !data_missing && !refused;
             return Decision::Blocked { upkeep: self, pending, hash, approvable };
         }

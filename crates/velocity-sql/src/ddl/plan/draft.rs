@@ -1,6 +1,9 @@
 //! A plan in the making: its steps by the place that they have in it.
 
+use std::collections::BTreeSet;
+
 use crate::ddl::step::Step;
+use crate::ident::Ident;
 
 /// Steps for a table that is there, in the order of the fields here.
 #[derive(Default)]
@@ -17,6 +20,8 @@ pub(super) struct Draft {
     pub(super) settles: Vec<Step>,
     /// After the switch.
     pub(super) finish: Vec<Step>,
+    /// The temporary names of what is being built.
+    pub(super) temporary: BTreeSet<Ident>,
     /// What is not ours.
     pub(super) foreign: Vec<Step>,
     /// Whether policies have to be made anew, because columns that they look at are replaced.

@@ -137,9 +137,7 @@ fn functions_and_triggers(schema: &Schema, names: &TableNames, live: &Live, plan
     for (name, sql) in triggers::triggers(names) {
         let tag = format!("trigger {name}");
         let good = |table: &LiveTable| {
-            table.triggers.get(name) == Some(&true)
-                && !table.altered.contains(&tag)
-                && table.comments.get(&tag).is_none_or(|recorded| *recorded == fingerprint(&sql))
+            table.triggers.get(name) == Some(&true) && table.comments.get(&tag) == Some(&fingerprint(&sql))
         };
         if !live.table.as_ref().is_some_and(good) {
             let enable =

@@ -5,8 +5,9 @@ use velocity_schema::field::Field;
 
 use super::base::Base;
 use super::draft::Draft;
-use super::{Plan, alter, fingerprint, stamp, tagged, temporary};
+use super::{Plan, alter, extension, fingerprint, stamp, suffixed, tagged};
 use crate::ddl::indexes::indexes_on;
+use crate::ddl::live::Live;
 use crate::ddl::step::{Check, Class, Lock, Otherwise, Stage, Step};
 use crate::ddl::{IndexKind, WantedIndex, wanted_indexes};
 use crate::frag;
@@ -15,12 +16,14 @@ use crate::ident::{IDENT_MAX, Ident};
 use crate::names::TableNames;
 
 /// On a table that is being made.
-pub(super) fn first(schema: &Schema, names: &TableNames, plan: &mut Plan) {
-    for index in wanted_indexes(schema, names) {
+pub(super) fn first(schema: &Schema, names: &TableNames, live: &Live, plan: &mut Plan) {
+    let wanted = wanted_indexes(schema, names);
+    plan.steps.extend(extension::step(&wanted, live, Stage::Switch));
+    for index in wanted {
         let sql = if index.kind == IndexKind::Unique {
             alter(names) + &frag!["add constraint ", &index.name, " unique "].inline() + &index.tail
         } else {
-            index.create_as(&index.name, names, false)
+            index.clone().in_reach_of(&extension::home(live)).create_as(&index.name, names, false)
         };
         let sql = tagged(sql, vec![tag(&index, &index.name, names)]);
         plan.steps.push(Step::safe(Stage::Switch, format!("index {}", index.shown), Lock::None, sql));
@@ -30,6 +33,7 @@ pub(super) fn first(schema: &Schema, names: &TableNames, plan: &mut Plan) {
 pub(super) fn plan(base: &Base<'_>, draft: &mut Draft) {
     let wanted = wanted_indexes(base.schema, base.names);
     let now = indexes_on(base.schema, base.names, &|field| Fragment::ident(&base.column(field.as_str())));
+    draft.built.extend(extension::step(&wanted, base.live, Stage::Prepare));
     for (index, now) in wanted.iter().zip(&now) {
         one(index, now, base, draft);
     }
@@ -47,38 +51,51 @@ fn one(index: &WantedIndex, now: &WantedIndex, base: &Base<'_>, draft: &mut Draf
     let (name, names) = (&index.name, base.names);
     let unique = index.kind == IndexKind::Unique;
     let live = base.table.indexes.get(name.as_str()).copied();
-    let changed = ["index", "constraint"]
-        .iter()
-        .map(|kind| format!("{kind} {}", name.as_str()))
-        .any(|key| base.doomed.contains(&key) || base.table.altered.contains(&key));
     let constrained = base.table.constraints.contains_key(name.as_str());
-    if live == Some(true) && !changed && (!unique || constrained) {
+    let key = format!("{} {}", if constrained { "constraint" } else { "index" }, name.as_str());
+    // Before tags were written there were none: then the name has to do.
+    let untagged =
+        base.live.shapes.is_empty() && base.tag(&key).is_none() && !base.table.altered.contains(&key);
+    let ours = (untagged || is_made_from(&key, index, now, base)) && !base.doomed.contains(&key);
+    if live == Some(true) && ours && unique == constrained {
+        if untagged {
+            let summary = format!("tag index {}", name.as_str());
+            draft.settles.push(Step::safe(Stage::Switch, summary, Lock::None, tag(index, name, names)));
+        }
         return;
     }
-    let taken = live.is_some() && (changed || constrained);
-    let built_as = if taken { temporary(name) } else { name.clone() };
+    let built_as = building(index, now);
+    draft.temporary.insert(built_as.clone());
     let found = base.table.indexes.get(built_as.as_str()).copied();
-    // A temporary one may be left over from another plan; its tag tells.
-    let good = found == Some(true)
-        && (!taken
-            || base.tag(&format!("index {}", built_as.as_str())) == Some(fingerprint(&index.tail).as_str()));
-    if !good {
+    if found != Some(true) {
         build(index, now, &built_as, found.is_some(), base, draft);
     }
-    if taken {
+    if live.is_some() {
         draft.drops.push(drop(name, constrained, base));
-        let sql =
-            frag!["alter index ", Fragment::column(&names.schema, &built_as), " rename to ", name].inline();
-        let summary = format!("rename index {} to {}", built_as.as_str(), name.as_str());
-        draft.settles.push(Step::safe(Stage::Switch, summary, Lock::AccessExclusive, sql));
-        draft.renamed = true;
     }
-    if unique {
-        let add = frag!["add constraint ", name, " unique using index ", name].inline();
-        let sql = tagged(alter(names) + &add, vec![tag(index, name, names)]);
-        let summary = format!("make {} unique", index.shown);
-        draft.settles.push(Step::safe(Stage::Switch, summary, Lock::AccessExclusive, sql));
-    }
+    let named =
+        frag!["alter index ", Fragment::column(&names.schema, &built_as), " rename to ", name].inline();
+    let tag = tag(index, name, names);
+    let (summary, sql) = if unique {
+        let add = alter(names) + &frag!["add constraint ", name, " unique using index ", name].inline();
+        (format!("make {} unique", index.shown), tagged(named, vec![add, tag]))
+    } else {
+        (format!("put the index on {} in place", index.shown), tagged(named, vec![tag]))
+    };
+    draft.settles.push(Step::safe(Stage::Switch, summary, Lock::AccessExclusive, sql));
+}
+
+/// What an index is called until the switch. The name tells what it was made from: one that was left half-way is known by it.
+fn building(index: &WantedIndex, now: &WantedIndex) -> Ident {
+    let print = fingerprint(&format!("{} for {}", now.tail, index.tail));
+    suffixed(&index.name, &format!("~{}", &print[..8]))
+}
+
+/// Whether an index, or a constraint's, was made from this text, on the columns that have the values.
+fn is_made_from(key: &str, index: &WantedIndex, now: &WantedIndex, base: &Base<'_>) -> bool {
+    let uses = base.table.uses.get(key);
+    base.tag(key) == Some(fingerprint(&index.tail).as_str())
+        && uses.is_none_or(|columns| columns.iter().all(|c| now.tail.contains(&format!("\"{c}\""))))
 }
 
 fn build(
@@ -90,6 +107,7 @@ fn build(
     draft: &mut Draft,
 ) {
     let names = base.names;
+    let now = now.clone().in_reach_of(&extension::home(base.live));
     if leftover {
         // An interrupted build leaves an invalid index behind.
         let summary = format!("drop the unfinished index on {}", index.shown);
@@ -102,9 +120,8 @@ fn build(
         ("index", Class::Safe)
     };
     let summary = format!("build {what} on {}", index.shown);
-    let stamp = stamp("index", names, name.as_str(), &index.tail);
     if !base.table.has_rows {
-        let sql = tagged(now.create_as(name, names, false), vec![stamp]);
+        let sql = now.create_as(name, names, false);
         draft.built.push(Step::safe(Stage::Prepare, summary, Lock::ShareRowExclusive, sql));
         return;
     }
@@ -116,8 +133,6 @@ fn build(
         step = step.needs(check);
     }
     draft.built.push(step);
-    let summary = format!("tag index {}", name.as_str());
-    draft.built.push(Step::safe(Stage::Prepare, summary, Lock::None, stamp));
 }
 
 /// The rows whose values another row has too. Nulls are never the same; new fields have none or the default.
@@ -197,7 +212,7 @@ fn superfluous(wanted: &[WantedIndex], base: &Base<'_>, draft: &mut Draft) {
     let pkey = base.names.on_fields([], "pkey");
     for name in base.table.indexes.keys().filter(|name| **name != pkey.as_str()) {
         let ident = Ident::fitted(name);
-        if wanted.iter().any(|index| index.name == ident || temporary(&index.name) == ident) {
+        if wanted.iter().any(|index| index.name == ident) || draft.temporary.contains(&ident) {
             continue;
         }
         let constrained = base.table.constraints.contains_key(name);

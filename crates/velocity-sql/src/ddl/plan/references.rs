@@ -35,8 +35,9 @@ pub(super) fn plan(base: &Base<'_>, plan: &mut Plan, draft: &mut Draft) {
         one(key, base, plan, draft);
     }
     for (name, definition) in &base.table.constraints {
-        let known = |key: &ForeignKey| key.name.as_str() == name || temporary(&key.name).as_str() == name;
-        if !definition.starts_with("FOREIGN KEY") || keys.iter().any(known) {
+        let known = keys.iter().any(|key| key.name.as_str() == name)
+            || draft.temporary.iter().any(|temporary| temporary.as_str() == name);
+        if !definition.starts_with("FOREIGN KEY") || known {
             continue;
         }
         let tag = format!("constraint {name}");
@@ -77,7 +78,9 @@ fn one(key: &ForeignKey, base: &Base<'_>, plan: &mut Plan, draft: &mut Draft) {
     let tag = format!("constraint {}", key.name.as_str());
     let print = fingerprint(&key.definition());
     let live = base.table.constraints.get(key.name.as_str());
-    let kept = live.filter(|_| base.tag(&tag) == Some(print.as_str()) && !base.doomed.contains(&tag));
+    let column = base.column(key.column.as_str());
+    let same = |key: &str| base.tag(key) == Some(print.as_str()) && base.is_on(key, &[&column]);
+    let kept = live.filter(|_| same(&tag) && !base.doomed.contains(&tag));
     if let Some(definition) = kept {
         if is_unchecked(definition) {
             draft.finish.push(validate(&key.name, names, Stage::Finish));
@@ -90,7 +93,7 @@ fn one(key: &ForeignKey, base: &Base<'_>, plan: &mut Plan, draft: &mut Draft) {
     };
     let name = if live.is_some() { temporary(&key.name) } else { key.name.clone() };
     let begun = base.table.constraints.get(name.as_str()).filter(|_| name != key.name);
-    let begun = begun.filter(|_| base.tag(&format!("constraint {}", name.as_str())) == Some(print.as_str()));
+    let begun = begun.filter(|_| same(&format!("constraint {}", name.as_str())));
     if begun.is_none() {
         draft.built.push(fit(add(key, &name, base), key, target));
     }
@@ -98,6 +101,7 @@ fn one(key: &ForeignKey, base: &Base<'_>, plan: &mut Plan, draft: &mut Draft) {
         draft.built.push(validate(&name, names, Stage::Prepare));
     }
     if name != key.name {
+        draft.temporary.insert(name.clone());
         draft.drops.push(drop(&key.name, base));
         let sql = format!("{}rename constraint {name} to {}", alter(names), key.name);
         let summary = format!("rename constraint {} to {}", name.as_str(), key.name.as_str());
@@ -108,11 +112,7 @@ fn one(key: &ForeignKey, base: &Base<'_>, plan: &mut Plan, draft: &mut Draft) {
 
 fn add(key: &ForeignKey, name: &Ident, base: &Base<'_>) -> Step {
     let names = base.names;
-    let stale = if base.table.constraints.contains_key(name.as_str()) {
-        format!("{}drop constraint {name};\n", alter(names))
-    } else {
-        String::new()
-    };
+    let stale = super::drop_stale(base, name);
     let unchecked = if base.table.has_rows { " not valid" } else { "" };
     let column = base.column(key.column.as_str());
     let sql = stale

@@ -1,5 +1,7 @@
 //! Changes of type: in place where Postgres need not look at a row, else through a shadow column.
 
+use std::collections::BTreeSet;
+
 use velocity_schema::Field;
 
 use super::base::{Base, Source};
@@ -36,20 +38,44 @@ impl Change<'_> {
     }
 }
 
-pub(super) fn plan(base: &Base<'_>, draft: &mut Draft) {
-    let changes: Vec<Change<'_>> = base
-        .schema
-        .fields()
-        .iter()
-        .filter_map(|field| match base.of_field(field.name.as_str()) {
-            Source::Converted { column, conversion, shadow } => {
-                Some(Change { field, column, conversion, shadow })
-            }
-            _ => None,
+/// The fields whose columns get another type.
+fn changes<'a>(base: &'a Base<'_>) -> Vec<Change<'a>> {
+    let change = |field: &'a Field| match base.of_field(field.name.as_str()) {
+        Source::Converted { column, conversion, shadow } => {
+            Some(Change { field, column, conversion, shadow })
+        }
+        _ => None,
+    };
+    base.schema.fields().iter().filter_map(change).collect()
+}
+
+/// The body of the function that fills the shadows.
+fn body(shadows: &[&Change<'_>]) -> String {
+    let assignments: Vec<(Ident, Fragment)> =
+        shadows.iter().map(|change| (change.shadow.clone(), change.new_value())).collect();
+    triggers::convert_body(&assignments)
+}
+
+/// Whether these shadows are those of the changes, and a trigger has filled them since they were made.
+pub(super) fn are_filled(base: &Base<'_>, live: &BTreeSet<String>) -> bool {
+    let changes = changes(base);
+    let shadows: Vec<&Change<'_>> = changes.iter().filter(|change| !change.conversion.in_place).collect();
+    let function = base.names.convert_function();
+    shadows.len() == live.len()
+        && shadows.iter().all(|change| {
+            let tag = base.tag(&format!("column {}", change.shadow.as_str()));
+            tag == Some(super::fingerprint(&source_of(change)).as_str())
         })
-        .collect();
+        && base.live.functions.get(function.as_str()) == Some(&body(&shadows))
+        && base.table.triggers.get(triggers::CONVERT) == Some(&true)
+}
+
+pub(super) fn plan(base: &Base<'_>, draft: &mut Draft) {
+    let changes = changes(base);
+    let shadows: Vec<&Change<'_>> = changes.iter().filter(|change| !change.conversion.in_place).collect();
+    abandoned(base, !shadows.is_empty(), draft);
     if changes.is_empty() {
-        return abandoned(base, draft);
+        return;
     }
     draft.renew_policies = true;
     draft.renew_grants = true;
@@ -57,9 +83,8 @@ pub(super) fn plan(base: &Base<'_>, draft: &mut Draft) {
     for change in changes.iter().filter(|change| change.conversion.in_place) {
         in_place(change, base, draft);
     }
-    let shadows: Vec<&Change<'_>> = changes.iter().filter(|change| !change.conversion.in_place).collect();
     if shadows.is_empty() {
-        return abandoned(base, draft);
+        return;
     }
     for change in &shadows {
         make(change, base, draft);
@@ -68,7 +93,8 @@ pub(super) fn plan(base: &Base<'_>, draft: &mut Draft) {
     for change in &shadows {
         copy(change, base, draft);
     }
-    drop_trigger(base, draft);
+    let drop = format!("drop trigger {}", triggers::CONVERT);
+    draft.drops.push(Step::safe(Stage::Switch, drop, Lock::AccessExclusive, drop_trigger(base)));
     for change in &shadows {
         swap(change, base, draft);
     }
@@ -88,27 +114,20 @@ fn in_place(change: &Change<'_>, base: &Base<'_>, draft: &mut Draft) {
         .map(|(rule, condition)| (check_name(name.as_str(), rule), condition))
         .filter(|(check, condition)| kept(check, condition))
         .collect();
-    let mut sql = String::new();
+    let mut sql = Vec::new();
     if change.column != &name {
-        let log = [names.schema.as_str(), names.history.as_str(), change.column.as_str(), name.as_str()]
-            .map(quote_literal);
-        sql = format!(
-            "{}rename column {} to {name};\n{};\n",
-            alter(names),
-            change.column,
-            call("log_rename", &log)
-        );
+        sql.push(format!("{}rename column {} to {name}", alter(names), change.column));
+        sql.push(log_rename(change, base));
     }
-    for (check, _) in &own {
-        sql.push_str(&format!("{}drop constraint {check};\n", alter(names)));
-    }
-    sql.push_str(&format!("{}alter column {name} type {}", alter(names), column_type(&change.field.kind)));
+    sql.extend(own.iter().map(|(check, _)| format!("{}drop constraint {check}", alter(names))));
+    sql.push(format!("{}alter column {name} type {}", alter(names), column_type(&change.field.kind)));
     for (check, condition) in &own {
         let condition = condition.clone().inline();
-        sql.push_str(&format!(";\n{}add constraint {check} check ({condition}) not valid;\n", alter(names)));
-        sql.push_str(&stamp("constraint", names, check.as_str(), &condition));
+        sql.push(format!("{}add constraint {check} check ({condition}) not valid", alter(names)));
+        sql.push(stamp("constraint", names, check.as_str(), &condition));
         draft.finish.push(super::validate(check, names, Stage::Finish));
     }
+    let sql = sql.join(";\n");
     draft.moves.push(Step::safe(Stage::Switch, change.summary(base), Lock::AccessExclusive, sql));
 }
 
@@ -119,22 +138,16 @@ fn source_of(change: &Change<'_>) -> String {
 
 fn make(change: &Change<'_>, base: &Base<'_>, draft: &mut Draft) {
     let names = base.names;
-    let key = format!("column {}", change.shadow.as_str());
-    if base.tag(&key) == Some(super::fingerprint(&source_of(change)).as_str()) {
+    if base.table.columns.contains_key(change.shadow.as_str()) {
         return;
     }
-    let stale = if base.table.columns.contains_key(change.shadow.as_str()) {
-        format!("{}drop column {};\n", alter(names), change.shadow)
-    } else {
-        String::new()
-    };
     let forget = format!(
         "delete from platform.backfills where path = {} and name = {}",
         quote_literal(&base.schema.path().to_string()),
         quote_literal(&cursor(change))
     );
     let sql = tagged(
-        format!("{stale}{}add column {}", alter(names), bare_definition(change.shadow, change.field)),
+        format!("{}add column {}", alter(names), bare_definition(change.shadow, change.field)),
         vec![stamp("column", names, change.shadow.as_str(), &source_of(change)), forget],
     );
     let step = Step::safe(Stage::Prepare, change.summary(base), Lock::AccessExclusive, sql);
@@ -171,22 +184,16 @@ fn checked(step: Step, change: &Change<'_>, base: &Base<'_>) -> Step {
     })
 }
 
-fn trigger(changes: &[&Change<'_>], base: &Base<'_>, draft: &mut Draft) {
+fn trigger(shadows: &[&Change<'_>], base: &Base<'_>, draft: &mut Draft) {
     let names = base.names;
-    let assignments: Vec<(Ident, Fragment)> =
-        changes.iter().map(|change| (change.shadow.clone(), change.new_value())).collect();
-    let body = triggers::convert_body(&assignments);
-    let function = names.convert_function();
-    if base.live.functions.get(function.as_str()) != Some(&body) {
+    let (body, function) = (body(shadows), names.convert_function());
+    let live = base.live.functions.get(function.as_str()).filter(|_| base.stale.is_empty());
+    if live != Some(&body) {
         let sql = triggers::create_function(names, &function, &body);
-        draft.columns.push(Step::safe(
-            Stage::Prepare,
-            format!("write function {}", function.as_str()),
-            Lock::None,
-            sql,
-        ));
+        let summary = format!("write function {}", function.as_str());
+        draft.columns.push(Step::safe(Stage::Prepare, summary, Lock::None, sql));
     }
-    if base.table.triggers.get(triggers::CONVERT) != Some(&true) {
+    if !base.stale.is_empty() || base.table.triggers.get(triggers::CONVERT) != Some(&true) {
         let sql = triggers::convert_trigger(names);
         let summary = format!("create trigger {}", triggers::CONVERT);
         draft.columns.push(Step::safe(Stage::Prepare, summary, Lock::ShareRowExclusive, sql));
@@ -202,8 +209,10 @@ fn copy(change: &Change<'_>, base: &Base<'_>, draft: &mut Draft) {
     let names = base.names;
     let (column, shadow) = (change.column, change.shadow);
     let proof = check_name(change.field.name.as_str(), "converted");
-    let present = base.table.constraints.get(proof.as_str());
+    let key = format!("constraint {}", proof.as_str());
+    let present = base.table.constraints.get(proof.as_str()).filter(|_| base.is_on(&key, &[column, shadow]));
     if present.is_none() {
+        let stale = super::drop_stale(base, &proof);
         let value = change.conversion.value(&(frag!["t.", column]), &change.field.kind).inline();
         let sql = batch(
             base,
@@ -215,7 +224,7 @@ fn copy(change: &Change<'_>, base: &Base<'_>, draft: &mut Draft) {
         step.how = How::Batches { name: cursor(change), silent: true };
         draft.columns.push(step);
         let condition = format!("({column} is null) = ({shadow} is null)");
-        let sql = format!("{}add constraint {proof} check ({condition}) not valid", alter(names));
+        let sql = format!("{stale}{}add constraint {proof} check ({condition}) not valid", alter(names));
         let sql = tagged(sql, vec![stamp("constraint", names, proof.as_str(), "converted")]);
         let summary = format!("refuse values of {} that are lost", change.field.name);
         draft.columns.push(Step::safe(Stage::Prepare, summary, Lock::AccessExclusive, sql));
@@ -225,9 +234,9 @@ fn copy(change: &Change<'_>, base: &Base<'_>, draft: &mut Draft) {
     }
 }
 
-fn drop_trigger(base: &Base<'_>, draft: &mut Draft) {
+fn drop_trigger(base: &Base<'_>) -> String {
     let names = base.names;
-    let sql = frag![
+    frag![
         "drop trigger if exists ",
         &Ident::fixed(triggers::CONVERT),
         " on ",
@@ -235,9 +244,15 @@ fn drop_trigger(base: &Base<'_>, draft: &mut Draft) {
         ";\ndrop function if exists ",
         Fragment::column(&names.schema, &names.convert_function()),
         "()"
-    ];
-    let summary = format!("drop trigger {}", triggers::CONVERT);
-    draft.drops.push(Step::safe(Stage::Switch, summary, Lock::AccessExclusive, sql.inline()));
+    ]
+    .inline()
+}
+
+/// Writes down for the readers of older events that the field has another name now.
+fn log_rename(change: &Change<'_>, base: &Base<'_>) -> String {
+    let (names, field) = (base.names, change.field.name.as_str());
+    let arguments = [names.schema.as_str(), names.history.as_str(), change.column.as_str(), field];
+    call("log_rename", &arguments.map(quote_literal))
 }
 
 fn swap(change: &Change<'_>, base: &Base<'_>, draft: &mut Draft) {
@@ -249,13 +264,15 @@ fn swap(change: &Change<'_>, base: &Base<'_>, draft: &mut Draft) {
     } else {
         format!("{}drop column {}", alter(names), change.column)
     };
-    let mut sql = format!("{}drop constraint {proof};\n{away};\n", alter(names));
-    sql.push_str(&format!("{}rename column {} to {name}", alter(names), change.shadow));
+    let mut sql = vec![
+        format!("{}drop constraint {proof}", alter(names)),
+        away,
+        format!("{}rename column {} to {name}", alter(names), change.shadow),
+    ];
     if change.column != &name {
-        let log = [names.schema.as_str(), names.history.as_str(), change.column.as_str(), name.as_str()]
-            .map(quote_literal);
-        sql.push_str(&format!(";\n{}", call("log_rename", &log)));
+        sql.push(log_rename(change, base));
     }
+    let sql = sql.join(";\n");
     let summary = format!("put the new column of {} in place", change.field.name);
     let mut step = Step::safe(Stage::Switch, summary, Lock::AccessExclusive, sql);
     if change.conversion.class == Class::Breaking {
@@ -264,11 +281,16 @@ fn swap(change: &Change<'_>, base: &Base<'_>, draft: &mut Draft) {
     draft.moves.push(step);
 }
 
-/// A change of type that was given up leaves a trigger behind.
-fn abandoned(base: &Base<'_>, draft: &mut Draft) {
-    if base.table.triggers.contains_key(triggers::CONVERT)
-        || base.live.functions.contains_key(base.names.convert_function().as_str())
-    {
-        drop_trigger(base, draft);
+/// What a change of type that was given up has left behind goes before anything else.
+fn abandoned(base: &Base<'_>, converting: bool, draft: &mut Draft) {
+    let trigger = base.table.triggers.contains_key(triggers::CONVERT)
+        || base.live.functions.contains_key(base.names.convert_function().as_str());
+    if base.stale.is_empty() && (converting || !trigger) {
+        return;
     }
+    let drops =
+        base.stale.iter().map(|name| format!(";\n{}drop column {}", alter(base.names), Ident::fitted(name)));
+    let sql = drop_trigger(base) + &drops.collect::<String>();
+    let summary = "clear away a change of type that was given up";
+    draft.columns.push(Step::safe(Stage::Prepare, summary, Lock::AccessExclusive, sql));
 }

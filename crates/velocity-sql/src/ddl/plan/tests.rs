@@ -1,3 +1,5 @@
+mod search;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value as Json, json};
@@ -104,17 +106,6 @@ fn applied(wanted: &Schema, live: &Live) -> Vec<Step> {
     }
 }
 
-/// The same for a plan that was approved.
-#[track_caller]
-fn approved(wanted: &Schema, live: &Live) -> Vec<Step> {
-    let plan = plan(wanted, live, MONTH);
-    let approval = Approval { named: Some(plan.hash()), ..Approval::default() };
-    match plan.decide(&BTreeMap::new(), &approval) {
-        Decision::Apply(plan) => plan.steps,
-        Decision::Blocked { pending, .. } => panic!("blocked: {pending:#?}"),
-    }
-}
-
 #[test]
 fn where_nothing_is_everything_is_created_grants_last() {
     let plan = plan(&schema(&order()), &Live { targets: targets(), ..Live::default() }, MONTH);
@@ -174,7 +165,7 @@ fn every_change_has_its_steps() {
     };
     let mut all = Vec::new();
     let mut note = |what: &str, wanted: &Schema| {
-        all.push(format!("{what}:\n{}", shown(&plan(wanted, &live, MONTH).steps)))
+        all.push(format!("{what}:\n{}", shown(&plan(wanted, &live, MONTH).steps)));
     };
     note("wider number", &changed(field(1, "precision", json!(20))));
     note("narrower number", &changed(field(1, "precision", json!(10))));

@@ -1,0 +1,63 @@
+//! Search that comes, changes its tier, language and fields, and goes, under a table with rows.
+
+use velocity_sql::ddl::How;
+
+use super::world::World;
+
+const FIELDS: [&str; 3] =
+    ["{name: a, type: string}", "{name: b, type: enum, enum: [left, right]}", "{name: num, type: integer}"];
+
+async fn filled(domain: &str, search: &str) -> World {
+    let world = World::new(domain).await;
+    world.begin(&world.item(&FIELDS, search)).await;
+    world
+        .write(&format!(
+            "insert into {} (id, a, num) select md5(i::text)::uuid, 'text ' || i, i from generate_series(1, 50) i",
+            world.table()
+        ))
+        .await;
+    world
+}
+
+#[tokio::test]
+async fn tiers_languages_and_fields_change_online_and_leave_a_table_as_new() {
+    let world = filled("search-tiers", "").await;
+    for search in [
+        "search: {tier: 1, fields: [a, b]}",
+        "search: {tier: 2, fields: [a, b]}",
+        "search: {tier: 2, fields: [a, b], language: english}",
+        "search: {tier: 2, fields: [b], language: english}",
+        "search: {tier: 1, fields: [b]}",
+        "search: {tier: 1, fields: [b, a]}",
+        "",
+    ] {
+        let plan = world.to(&world.item(&FIELDS, search)).await;
+        let indexes = plan.steps.iter().filter(|step| step.sql.contains("index concurrently"));
+        assert!(
+            indexes.clone().count() > 0 && indexes.clone().all(|step| step.how == How::Alone),
+            "{search}: {plan:#?}"
+        );
+    }
+    world.history_is_sound().await;
+    world.writes_work().await;
+}
+
+#[tokio::test]
+async fn a_searched_field_is_renamed_dropped_and_becomes_a_text() {
+    for (domain, tier) in [("search-fields-1", 1), ("search-fields-2", 2)] {
+        let world = filled(domain, &format!("search: {{tier: {tier}, fields: [a, b]}}")).await;
+        let index = format!(
+            "select oid from pg_class where relname like 'item_v1-%\\_{}%' order by relname limit 1",
+            if tier == 1 { "pieces" } else { "words" }
+        );
+        let before = world.one(&index).await;
+        let renamed = ["{name: text, type: string, renamedFrom: a}", FIELDS[1], FIELDS[2]];
+        world.to(&world.item(&renamed, &format!("search: {{tier: {tier}, fields: [text, b]}}"))).await;
+        if tier == 2 {
+            assert_eq!(world.one(&index).await, before, "the index was built again");
+        }
+        let texts = ["{name: text, type: string}", FIELDS[1], "{name: num, type: string}"];
+        world.to(&world.item(&texts, &format!("search: {{tier: {tier}, fields: [text, num]}}"))).await;
+        world.writes_work().await;
+    }
+}
