@@ -59,12 +59,13 @@ impl ListPlan {
             CountMode::Exact => frag!["select count(*), null::bigint", self.source(table)],
             CountMode::Estimated => {
                 // Statistics cover the whole table, so they would give away how much a row filter hides.
-                let statistics = if self.conditions.is_empty() && !table.has_row_filters {
-                    let name = Fragment::text(table.from().inline());
-                    frag!["(select reltuples::bigint from pg_class where oid = to_regclass(", name, "))"]
-                } else {
-                    Fragment::sql("null::bigint")
-                };
+                let statistics =
+                    if self.conditions.is_empty() && self.search.is_none() && !table.has_row_filters {
+                        let name = Fragment::text(table.from().inline());
+                        frag!["(select reltuples::bigint from pg_class where oid = to_regclass(", name, "))"]
+                    } else {
+                        Fragment::sql("null::bigint")
+                    };
                 let bound = Fragment::number(COUNT_BOUND + 1);
                 frag![
                     "select count(*), ",
@@ -92,13 +93,16 @@ impl ListPlan {
 
     fn source(&self, table: &TableSql) -> Fragment {
         let conditions = self.conditions.iter().map(|condition| frag![" and ", condition.render(table)]);
+        let search =
+            self.search.as_ref().map_or_else(Fragment::empty, |search| frag![" and ", search.render(table)]);
         frag![
             " from ",
             table.from(),
             " where ",
             table.is_shape(),
             " and deleted_at is null",
-            Fragment::join(conditions, "")
+            Fragment::join(conditions, ""),
+            search
         ]
     }
 

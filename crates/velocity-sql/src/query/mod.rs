@@ -18,6 +18,7 @@ mod list;
 mod operator;
 mod plan;
 mod request;
+mod search;
 mod table;
 mod write;
 

@@ -8,6 +8,7 @@ use super::condition::{Condition, find, how_to_allow};
 use super::cursor::{self, CursorKey, QueryDigest, Refused};
 use super::error::{PlanCode, PlanError};
 use super::request::{CountMode, ListRequest, RequestedSort};
+use super::search::SearchPlan;
 
 /// Most records of a light page.
 const LIGHT_MAX: u32 = 100;
@@ -20,6 +21,7 @@ pub struct ListPlan {
     /// The projection, then what the order needs besides.
     pub(super) fetched: Vec<usize>,
     pub(super) conditions: Vec<Condition>,
+    pub(super) search: Option<SearchPlan>,
     pub(super) keys: Vec<SortKey>,
     /// The keys of the last row of the page before.
     pub(super) after: Option<Vec<Value>>,
@@ -57,6 +59,7 @@ impl ListPlan {
             .iter()
             .map(|filter| Condition::plan(schema, filter))
             .collect::<Result<Vec<_>, _>>()?;
+        let search = request.search.as_deref().map(|text| SearchPlan::plan(schema, text)).transpose()?;
         let keys = plan_sort(schema, &request.sort)?;
         let digest = digest(schema, request, &keys);
         let after = match &request.cursor {
@@ -65,6 +68,7 @@ impl ListPlan {
         };
         let is_light = request.limit <= LIGHT_MAX
             && request.count.is_none()
+            && search.is_none()
             && access_path::in_order(schema, &conditions, &keys);
         let mut fetched = projection.clone();
         for key in &keys {
@@ -76,6 +80,7 @@ impl ListPlan {
             projection,
             fetched,
             conditions,
+            search,
             keys,
             after,
             limit: request.limit,
@@ -173,11 +178,11 @@ fn digest(schema: &Schema, request: &ListRequest, keys: &[SortKey]) -> QueryDige
         let name = schema.fields().get(key.position).map_or("", |field| field.name.as_str());
         [name, if key.descending { "desc" } else { "asc" }]
     });
-    let parts = ["list", path.as_str()]
-        .into_iter()
-        .chain(filters.iter().flatten().copied())
-        .chain(["sort"])
-        .chain(sort);
+    let head = request
+        .search
+        .as_deref()
+        .map_or(vec!["list", path.as_str()], |text| vec!["search", path.as_str(), text]);
+    let parts = head.into_iter().chain(filters.iter().flatten().copied()).chain(["sort"]).chain(sort);
     QueryDigest::of(parts)
 }
 
@@ -199,7 +204,7 @@ pub(super) fn refused_cursor(why: Refused) -> PlanError {
             "is not a cursor of ours; take pagination.nextCursor as it is, or start without a cursor"
         }
         Refused::OtherQuery => {
-            "belongs to another query; keep filter and sort as they were on the first page, or start without a cursor"
+            "belongs to another query; keep filter, sort and q as they were on the first page, or start without a cursor"
         }
     };
     PlanError::malformed("cursor", "cursor", message)

@@ -6,6 +6,7 @@ use velocity_schema::violation::did_you_mean;
 
 use super::error::{PlanCode, PlanError};
 use super::operator::Operator;
+use super::search;
 
 /// Records on a page when the caller does not say.
 pub const LIMIT_DEFAULT: u32 = 100;
@@ -36,6 +37,8 @@ pub struct ListRequest {
     pub offset: u32,
     /// Whether and how to count all that fit.
     pub count: Option<CountMode>,
+    /// What to search for.
+    pub search: Option<String>,
 }
 
 impl Default for ListRequest {
@@ -48,6 +51,7 @@ impl Default for ListRequest {
             cursor: None,
             offset: 0,
             count: None,
+            search: None,
         }
     }
 }
@@ -107,7 +111,8 @@ impl ListRequest {
                 }
                 "cursor" => request.cursor = Some(value.to_owned()),
                 "count" => request.count = Some(parse_count(value)?),
-                "include" | "q" => {
+                "q" => request.search = Some(search::parse(value)?),
+                "include" => {
                     return Err(PlanError::invalid(
                         name,
                         "notSupported",
@@ -271,6 +276,7 @@ mod tests {
             ("limit", "5"),
             ("offset", "10"),
             ("count", "exact"),
+            ("q", " two  words "),
         ])
         .unwrap();
         assert_eq!(request.filters[0].operator, Operator::Eq);
@@ -278,6 +284,7 @@ mod tests {
         assert_eq!(request.sort[0], RequestedSort { field: "a".into(), descending: true });
         assert_eq!(request.fields.unwrap(), ["a", "id"]);
         assert_eq!((request.limit, request.offset, request.count), (5, 10, Some(CountMode::Exact)));
+        assert_eq!(request.search.as_deref(), Some(" two  words "));
         assert_eq!(parse(&[]).unwrap(), ListRequest::default());
     }
 
@@ -308,6 +315,7 @@ mod tests {
         ] {
             assert_eq!(parse(pairs).unwrap_err().0, PlanCode::MalformedRequest, "{pairs:?}");
         }
+        let long = "ü".repeat(1001);
         for pairs in [
             &[("limit", "0")][..],
             &[("limit", "1001")],
@@ -315,7 +323,10 @@ mod tests {
             &[("limit", "1e2")],
             &[("offset", "99999999999999999999")],
             &[("count", "yes")],
-            &[("q", "x")],
+            &[("q", "")],
+            &[("q", " \t")],
+            &[("q", "a\0b")],
+            &[("q", long.as_str())],
             &[("include", "x")],
             &[("filter[a][match]", "x")],
         ] {

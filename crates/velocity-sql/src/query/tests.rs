@@ -1,5 +1,7 @@
 //! The texts of statements, as they are sent.
 
+mod search;
+
 use insta::assert_snapshot;
 use velocity_schema::Schema;
 use velocity_schema::spec::SchemaDefinitionSpec;
