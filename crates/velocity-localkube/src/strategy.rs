@@ -43,6 +43,7 @@ impl Behaviour {
     pub(crate) fn fill_defaults(self, object: &mut Value) {
         match self {
             Self::Secret => complete_secret(object),
+            Self::Lease if object["spec"].is_null() => object["spec"] = json!({}),
             Self::Namespace => {
                 let name = object["metadata"]["name"].clone();
                 if name.is_string() {
@@ -55,8 +56,15 @@ impl Behaviour {
 
     /// What the server adds to a new or changed object.
     pub(crate) fn complete(self, object: &mut Value) {
-        if self == Self::Namespace {
-            complete_namespace(object);
+        match self {
+            Self::Namespace => complete_namespace(object),
+            // Fields of coordinated elections, which nobody holds here.
+            Self::Lease => {
+                if let Some(spec) = object["spec"].as_object_mut() {
+                    spec.retain(|name, _| !["strategy", "preferredHolder"].contains(&name.as_str()));
+                }
+            }
+            _ => {}
         }
     }
 
@@ -66,7 +74,7 @@ impl Behaviour {
             Self::Secret => check_secret(object, old),
             Self::ConfigMap => check_config_map(object, old),
             Self::Lease => check_lease(object),
-            Self::Event => check_event(object),
+            Self::Event => check_event(object, old),
             _ => Vec::new(),
         }
     }
@@ -98,10 +106,15 @@ fn check_keys(object: &Value, field: &str, errors: &mut Vec<FieldError>) {
     for key in object[field].as_object().into_iter().flat_map(Map::keys) {
         let fits = !key.is_empty()
             && key.len() <= 253
-            && key != "."
-            && !key.starts_with("..")
             && key.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
-        if !fits {
+        let dots = match key.as_str() {
+            "." | ".." => Some(format!("must not be '{key}'")),
+            key if key.starts_with("..") => Some("must not start with '..'".to_owned()),
+            _ => None,
+        };
+        if let Some(words) = dots {
+            errors.push(FieldError::invalid(format!("{field}[{key}]"), json!(key), words));
+        } else if !fits {
             errors.push(FieldError::invalid(
                 format!("{field}[{key}]"),
                 json!(key),
@@ -135,6 +148,12 @@ fn check_secret(object: &Value, old: Option<&Value>) -> Vec<FieldError> {
 fn check_config_map(object: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let mut errors = Vec::new();
     check_keys(object, "data", &mut errors);
+    for key in object["data"].as_object().into_iter().flat_map(Map::keys) {
+        if !object["binaryData"][key].is_null() {
+            let detail = "duplicate of key present in binaryData";
+            errors.push(FieldError::invalid(format!("data[{key}]"), json!(key), detail));
+        }
+    }
     check_keys(object, "binaryData", &mut errors);
     check_immutable(object, old, &["data", "binaryData"], &mut errors);
     errors
@@ -159,7 +178,7 @@ const EVENT_WORD: usize = 128;
 const EVENT_NOTE: usize = 1024;
 
 /// Events with an `eventTime` follow the rules of events.k8s.io, the others those of the core group.
-fn check_event(object: &Value) -> Vec<FieldError> {
+fn check_event(object: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let is_core = object["involvedObject"].is_object();
     let text = |field: &str| object[field].as_str().unwrap_or_default();
     let about = if is_core { &object["involvedObject"] } else { &object["regarding"] };
@@ -174,6 +193,7 @@ fn check_event(object: &Value) -> Vec<FieldError> {
         if !is_core {
             errors.push(FieldError::required("eventTime", ""));
         }
+        check_event_change(object, old.filter(|_| !is_core), &mut errors);
         return errors;
     }
     if of_object.is_empty() && !["default", "kube-system"].contains(&namespace) {
@@ -186,13 +206,13 @@ fn check_event(object: &Value) -> Vec<FieldError> {
             errors.push(FieldError::required(field, ""));
         } else if text(field).len() > EVENT_WORD {
             let detail = format!("can have at most {EVENT_WORD} characters");
-            errors.push(FieldError::invalid(field, json!(text(field)), detail));
+            errors.push(FieldError::invalid(field, json!(""), detail));
         }
     }
     let note = if is_core { "message" } else { "note" };
     if text(note).len() > EVENT_NOTE {
         errors.push(FieldError::invalid(
-            note,
+            "message",
             json!(""),
             format!("can have at most {EVENT_NOTE} characters"),
         ));
@@ -200,5 +220,32 @@ fn check_event(object: &Value) -> Vec<FieldError> {
     if !is_core && !["Normal", "Warning"].contains(&text("type")) {
         errors.push(FieldError::invalid("type", json!(""), format!("has invalid value: {}", text("type"))));
     }
+    check_event_change(object, old.filter(|_| !is_core), &mut errors);
     errors
+}
+
+/// What cannot change of an Event of events.k8s.io, and what errors call it.
+const EVENT_IS_FIXED: [(&str, &str); 13] = [
+    ("regarding", "involvedObject"),
+    ("reason", "reason"),
+    ("note", "message"),
+    ("deprecatedSource", "source"),
+    ("deprecatedFirstTimestamp", "firstTimestamp"),
+    ("deprecatedLastTimestamp", "lastTimestamp"),
+    ("deprecatedCount", "count"),
+    ("type", "type"),
+    ("eventTime", "eventTime"),
+    ("action", "action"),
+    ("related", "related"),
+    ("reportingController", "reportingController"),
+    ("reportingInstance", "reportingInstance"),
+];
+
+fn check_event_change(object: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
+    let Some(old) = old else { return };
+    for (field, shown) in EVENT_IS_FIXED {
+        if object[field] != old[field] {
+            errors.push(FieldError::invalid(shown, object[field].clone(), "field is immutable"));
+        }
+    }
 }

@@ -43,6 +43,8 @@ pub(crate) struct Options {
     pub(crate) force: Option<bool>,
     pub(crate) propagation: Option<String>,
     pub(crate) include_object: Option<RowObject>,
+    /// What stands where a version should be.
+    unread_version: Option<String>,
 }
 
 impl Options {
@@ -55,6 +57,9 @@ impl Options {
         for (name, value) in pairs {
             options.set(&name, value, &mut errors)?;
         }
+        if let Some(text) = &options.unread_version {
+            return Err(unread_version(text, kind == "ListOptions" && !options.watch));
+        }
         if kind == "ListOptions" {
             options.check_list(&mut errors);
         }
@@ -66,7 +71,10 @@ impl Options {
             "watch" => self.watch = truth(&value),
             "labelSelector" => self.label_selector = value,
             "fieldSelector" => self.field_selector = value,
-            "resourceVersion" => self.resource_version = revision(&value)?,
+            "resourceVersion" => match value.parse() {
+                Ok(revision) => self.resource_version = Some(revision),
+                Err(_) => self.unread_version = Some(value).filter(|text| !text.is_empty()),
+            },
             "resourceVersionMatch" => self.resource_version_match = parse_match(&value, errors),
             "limit" => self.limit = usize::try_from(integer(&value)?.unwrap_or(0)).unwrap_or(0),
             "continue" => self.continue_token = value,
@@ -123,16 +131,16 @@ fn truth(value: &str) -> bool {
     !matches!(value.to_lowercase().as_str(), "false" | "0")
 }
 
-fn revision(value: &str) -> Result<Option<u64>, ApiError> {
-    if value.is_empty() {
-        return Ok(None);
+/// The real server has no error code for it but where it lists.
+fn unread_version(value: &str, is_list: bool) -> ApiError {
+    let why = format!(
+        "resourceVersion: Invalid value: \"{value}\": strconv.ParseUint: parsing \"{value}\": invalid syntax"
+    );
+    if is_list {
+        ApiError::bad_request(format!("invalid resource version: {why}"))
+    } else {
+        ApiError::unexplained(why)
     }
-    value.parse().map(Some).map_err(|_| {
-        ApiError::bad_request(format!(
-            "invalid resource version: resourceVersion: Invalid value: \"{value}\": strconv.ParseUint: parsing \
-             \"{value}\": invalid syntax"
-        ))
-    })
 }
 
 fn integer(value: &str) -> Result<Option<i64>, ApiError> {

@@ -49,6 +49,15 @@ fn check_items(schema: &Schema, list: &[Value], path: &mut Vec<Step>) -> Option<
     let mut seen = Vec::new();
     for (index, item) in (0..).zip(list) {
         let mut step = Step::Index(index);
+        if schema.list_type == ListType::Map && item.is_object() && item_step(schema, item).is_none() {
+            let here: String = path.iter().map(ToString::to_string).collect();
+            let keys: Vec<String> = schema.list_map_keys.iter().map(|key| format!("\"{key}\"")).collect();
+            return Some(format!(
+                "{here}: element {index}: associative list with keys has an element that omits all key fields [{}] \
+                 (and doesn't have default values for any key fields)",
+                keys.join(" ")
+            ));
+        }
         if schema.list_type != ListType::Atomic
             && let Some(named) = item_step(schema, item)
         {

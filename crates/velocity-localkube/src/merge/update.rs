@@ -183,8 +183,13 @@ impl FieldManager<'_> {
         if let Some(entry) = managed.get_mut(id) {
             entry.set = strip(&entry.set);
             // An apply that changes nothing keeps its time.
-            if let Some(last) = last.filter(|last| last.set == entry.set && pruned == *live) {
-                entry.time = last.time;
+            if pruned == *live {
+                match last {
+                    Some(last) if last.set == entry.set => entry.time = last.time,
+                    Some(_) => {}
+                    // As in the real server, who joins without a change joins at no time.
+                    None => entry.time = None,
+                }
             }
         }
         managed.retain(|_, entry| !entry.set.is_empty());

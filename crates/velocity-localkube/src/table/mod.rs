@@ -196,7 +196,7 @@ pub(crate) fn table(
         }
         definitions.extend(columns.iter().map(Column::definition));
     }
-    table["columnDefinitions"] = json!(definitions);
+    table["columnDefinitions"] = if headers { json!(definitions) } else { Value::Null };
     table
 }
 

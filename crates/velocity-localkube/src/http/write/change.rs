@@ -197,17 +197,24 @@ pub(super) async fn store_new(call: &Call, value: Value) -> Result<Value, ApiErr
     }
 }
 
+/// Refuses an object with another name than the path's.
+pub(super) fn check_name(call: &Call, new: &Value) -> Result<(), ApiError> {
+    let name = call.name()?;
+    let found = new["metadata"]["name"].as_str().unwrap_or_default();
+    if found.is_empty() || found == name {
+        return Ok(());
+    }
+    Err(ApiError::bad_request(format!(
+        "the name of the object ({found}) does not match the name on the URL ({name})"
+    )))
+}
+
 /// Refuses a wanted object that names another name or version than the live one, and of a PUT another uid.
 fn check_identity(call: &Call, live: &Value, new: &Value) -> Result<(), ApiError> {
     let kind = &call.endpoint.kind;
     let name = call.name()?;
     let text = |field: &str| new["metadata"][field].as_str().unwrap_or_default().to_owned();
-    if !text("name").is_empty() && text("name") != name {
-        return Err(ApiError::bad_request(format!(
-            "the name of the object ({}) does not match the name on the URL ({name})",
-            text("name")
-        )));
-    }
+    check_name(call, new)?;
     let (wanted, found) = (text("uid"), live["metadata"]["uid"].as_str().unwrap_or_default());
     if call.parts.method == http::Method::PUT && !wanted.is_empty() && wanted != found {
         let why = format!("Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}");

@@ -45,6 +45,14 @@ impl DeleteOptions {
             })?;
             let body = body.value;
             let text = |value: &Value| value.as_str().map(str::to_owned);
+            if body["orphanDependents"].is_boolean() && body["propagationPolicy"].is_string() {
+                let error = crate::field_error::FieldError::invalid(
+                    "propagationPolicy",
+                    body["propagationPolicy"].clone(),
+                    "orphanDependents and deletionPropagation cannot be both set",
+                );
+                return Err(ApiError::invalid("meta.k8s.io", "DeleteOptions", "", &[error]));
+            }
             if let Some(policy) = text(&body["propagationPolicy"]) {
                 options.propagation = policy;
             } else if body["orphanDependents"] == true {

@@ -12,6 +12,10 @@ use crate::kind::Behaviour;
 use crate::schema::{self, Schema, Type};
 use crate::status::ApiError;
 
+/// What Go reads the type of any object into.
+const GO_TYPE_META: &str = "Go value of type struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind \
+                            string \"json:\\\"kind,omitempty\\\"\" }";
+
 /// As much of a body as messages show, in bytes.
 const SHOWN: usize = 30;
 
@@ -63,6 +67,10 @@ pub(super) fn read(call: &Call) -> Result<Incoming, ApiError> {
             ));
         }
     };
+    let mut decoded = decoded;
+    if call.endpoint.kind.behaviour != Behaviour::Custom {
+        fill_type(call, &mut decoded.value);
+    }
     check_body_type(call, &decoded.value)?;
     clean(call, decoded).map_err(|error| error.in_body(call))
 }
@@ -88,13 +96,24 @@ fn unrecognized(call: &Call, why: &str) -> ApiError {
     ))
 }
 
+/// A built-in object that says of no type what it is, is what the path says.
+fn fill_type(call: &Call, value: &mut Value) {
+    let Some(object) = value.as_object_mut() else { return };
+    let wanted = [("kind", call.endpoint.kind.kind.clone()), ("apiVersion", call.endpoint.api_version())];
+    for (field, expected) in wanted {
+        if object.get(field).is_none_or(|found| found == "") {
+            object.insert(field.to_owned(), json!(expected));
+        }
+    }
+}
+
 /// Refuses a body of another kind or version than the path's.
 fn check_body_type(call: &Call, value: &Value) -> Result<(), ApiError> {
     let (kind, expected) = (&call.endpoint.kind, call.endpoint.api_version());
     let found_type = go_word(value);
     if !value.is_object() {
         let why = format!(
-            "couldn't get version/kind; json parse error: json: cannot unmarshal {found_type} into an object"
+            "couldn't get version/kind; json parse error: json: cannot unmarshal {found_type} into {GO_TYPE_META}"
         );
         return Err(unrecognized(call, &why));
     }
@@ -177,10 +196,65 @@ pub(super) fn clean(call: &Call, decoded: Decoded) -> Result<Incoming, Undecodab
     if call.options.field_validation == FieldValidation::Strict && !odd.is_empty() {
         return Err(Undecodable(format!("strict decoding error: {}", odd.join(", "))));
     }
+    drop_empty(call.endpoint.kind.behaviour, &mut value);
     schema::fill_defaults(schema, &mut value);
     call.endpoint.kind.behaviour.fill_defaults(&mut value);
     let warnings = if call.options.field_validation == FieldValidation::Warn { odd } else { Vec::new() };
     Ok(Incoming { value, warnings })
+}
+
+/// Maps and lists that Go leaves out when they are empty.
+fn drop_empty(behaviour: Behaviour, value: &mut Value) {
+    let is_empty = |value: &Value| match value {
+        Value::Object(map) => map.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        _ => false,
+    };
+    if let Some(metadata) = value["metadata"].as_object_mut() {
+        let fields = ["labels", "annotations", "finalizers", "ownerReferences"];
+        metadata.retain(|name, value| !fields.contains(&name.as_str()) || !is_empty(value));
+    }
+    if matches!(behaviour, Behaviour::Secret | Behaviour::ConfigMap)
+        && let Some(object) = value.as_object_mut()
+    {
+        let fields = ["data", "binaryData", "stringData"];
+        object.retain(|name, value| !fields.contains(&name.as_str()) || !is_empty(value));
+    }
+}
+
+/// The layout of Go's `MicroTime`.
+const MICRO_TIME: &str = "2006-01-02T15:04:05.000000Z07:00";
+
+/// Times that have microseconds, always: what is wrong with the first that has not.
+fn check_micro_times(behaviour: Behaviour, value: &Value) -> Result<(), Undecodable> {
+    let times = match behaviour {
+        Behaviour::Lease => ["/spec/acquireTime", "/spec/renewTime"],
+        Behaviour::Event => ["/eventTime", "/series/lastObservedTime"],
+        _ => return Ok(()),
+    };
+    for text in times.iter().filter_map(|place| value.pointer(place)?.as_str()) {
+        // Seconds end at the nineteenth character; six digits and a zone follow.
+        let rest = text.get(19..).unwrap_or_default();
+        let (fraction, zone) = rest.split_at_checked(7).unwrap_or((rest, ""));
+        let is_fraction = fraction.len() == 7
+            && fraction.starts_with('.')
+            && fraction[1..].bytes().all(|byte| byte.is_ascii_digit());
+        let wrong = if !is_fraction {
+            Some((rest, ".000000"))
+        } else if zone.starts_with(|first: char| first.is_ascii_digit()) {
+            Some((zone, "Z07:00"))
+        } else {
+            None
+        };
+        if let Some((found, layout)) = wrong {
+            return Err(Undecodable(format!(
+                "parsing time {} as \"{MICRO_TIME}\": cannot parse {} as \"{layout}\"",
+                json!(text),
+                json!(found)
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn go_word(value: &Value) -> &'static str {
@@ -221,7 +295,7 @@ fn check_go_types(call: &Call, value: &Value) -> Result<(), Undecodable> {
     let wrong = errors.iter().find(|error| {
         error.fault == Fault::TypeInvalid && error.value.as_ref().is_some_and(|found| found != "null")
     });
-    let Some(error) = wrong else { return Ok(()) };
+    let Some(error) = wrong else { return check_micro_times(call.endpoint.kind.behaviour, value) };
     let (mut node, mut found, mut field) = (Some(schema), value, Vec::new());
     for segment in error.path.split('.') {
         let (name, index) = segment
@@ -246,9 +320,9 @@ fn check_go_types(call: &Call, value: &Value) -> Result<(), Undecodable> {
     if let (Some(text), Some("date-time")) =
         (found.as_str(), node.and_then(|schema| schema.values.format.as_deref()))
     {
-        let (shown, layout) = (json!(text), "2006-01-02T15:04:05.000000Z07:00");
+        let shown = json!(text);
         return Err(Undecodable(format!(
-            "parsing time {shown} as \"{layout}\": cannot parse {shown} as \"2006\""
+            "parsing time {shown} as \"{MICRO_TIME}\": cannot parse {shown} as \"2006\""
         )));
     }
     let place = match (field.first(), is_custom) {

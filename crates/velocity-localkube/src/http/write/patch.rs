@@ -164,6 +164,18 @@ fn apply_operations(value: &mut Value, operations: &json_patch::Patch) -> Result
         {
             continue;
         }
+        // A member that is not there can be replaced, as long as the object is there that would have it.
+        if let json_patch::PatchOperation::Replace(replace) = operation
+            && value.pointer(replace.path.as_str()).is_none()
+            && replace
+                .path
+                .parent()
+                .is_some_and(|parent| value.pointer(parent.as_str()).is_some_and(Value::is_object))
+        {
+            let add = json_patch::AddOperation { path: replace.path.clone(), value: replace.value.clone() };
+            json_patch::patch(value, &[json_patch::PatchOperation::Add(add)])?;
+            continue;
+        }
         json_patch::patch(value, std::slice::from_ref(operation))?;
     }
     Ok(())

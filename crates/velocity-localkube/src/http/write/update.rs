@@ -3,7 +3,7 @@
 use axum::response::Response;
 use http::StatusCode;
 
-use super::change::{Written, field_manager, manager_name, store_change};
+use super::change::{Written, check_name, field_manager, manager_name, store_change};
 use super::{RETRIES, create, incoming};
 use crate::builtin::convert::present;
 use crate::http::{Call, respond};
@@ -13,6 +13,7 @@ pub(in crate::http) async fn update(call: &Call) -> Result<Response, ApiError> {
     let incoming = incoming::read(call)?;
     let name = call.name()?;
     let kind = &call.endpoint.kind;
+    check_name(call, &incoming.value)?;
     for _ in 0..RETRIES {
         let Some(live) = call.core.store.get(&call.key(name)) else {
             if kind.behaviour.creates_on_update() && call.subresource.is_none() {
