@@ -1,11 +1,14 @@
 //! Watches.
 
+use std::time::Duration;
+
+use base64::Engine;
 use futures::StreamExt;
 use reqwest::Method;
 use serde_json::{Value, json};
 use velocity_localkube::Options;
 
-use crate::harness::{PATIENCE, Server, Space, parcel, private, server};
+use crate::harness::{PATIENCE, Server, Space, eventually, is_local, parcel, private, server};
 
 /// An open watch.
 struct Watch {
@@ -163,13 +166,33 @@ async fn a_watch_ends_when_it_was_asked_to() {
     assert!(watch.next().await.is_none());
 }
 
+/// How long others may use what they have heard before it is forgotten.
+const STILL_KNOWN: Duration = Duration::from_secs(5);
+
+/// Makes the other server forget everything before the version, as it does by itself after some minutes: tells its
+/// etcd, and leaves word where API servers look for it.
+async fn compact(version: &str) {
+    // Tests beside this one are in the middle of their lists.
+    tokio::time::sleep(STILL_KNOWN).await;
+    let etcd = std::env::var("KUBE_CONFORMANCE_ETCD").expect("KUBE_CONFORMANCE_ETCD names the server's etcd");
+    let encoded = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+    for (call, body) in [
+        ("put", json!({"key": encoded("compact_rev_key"), "value": encoded(version)})),
+        ("compaction", json!({"revision": version})),
+    ] {
+        let reply = reqwest::Client::new().post(format!("{etcd}/v3/kv/{call}")).json(&body).send().await;
+        assert!(reply.unwrap().status().is_success(), "{call}");
+    }
+}
+
 #[tokio::test]
 async fn a_version_that_is_no_longer_known_is_gone() {
-    let private = private(Options { watch_history: 8 });
-    let space = private.server.namespace().await;
+    // The local server forgets when there is more to remember than it may.
+    let forgetful = is_local(&server()).then(|| private(Options { watch_history: 8 }));
+    let space = forgetful.as_ref().map_or_else(server, |private| private.server.clone()).namespace().await;
     let start = version(&space).await;
     let first = space.server.get(&format!("{}?limit=1", space.parcels())).await.ok();
-    assert_eq!(first["metadata"]["continue"], "");
+    assert!(first["metadata"]["continue"].as_str().is_none_or(str::is_empty));
     for number in 0..4 {
         space.create_parcel(&format!("p{number}")).await;
     }
@@ -177,26 +200,49 @@ async fn a_version_that_is_no_longer_known_is_gone() {
     for number in 4..20 {
         space.create_parcel(&format!("p{number}")).await;
     }
+    if forgetful.is_none() {
+        compact(&version(&space).await).await;
+    }
     let mut watch =
-        Watch::open(&space.server, &format!("{}?watch=1&resourceVersion={start}", space.parcels())).await;
+        Watch::open(&space.server, &format!("{}?watch=1&resourceVersion=1", space.parcels())).await;
     let event = watch.next().await.unwrap();
     assert_eq!(event["type"], "ERROR");
     assert_eq!((&event["object"]["code"], &event["object"]["reason"]), (&json!(410), &json!("Expired")));
-    assert!(
-        event["object"]["message"]
-            .as_str()
-            .unwrap()
-            .starts_with(&format!("too old resource version: {start} ("))
-    );
+    let message = event["object"]["message"].as_str().unwrap();
+    assert!(message.starts_with("too old resource version: 1 ("), "{message}");
     assert!(watch.next().await.is_none(), "and the stream ends");
     let token = page["metadata"]["continue"].as_str().unwrap();
-    let reply = space.server.get(&format!("{}?limit=1&continue={token}", space.parcels())).await;
+    let next = format!("{}?limit=1&continue={token}", space.parcels());
+    // A real API server looks only now and then how far its etcd remembers.
+    let reply = eventually("the page to be forgotten", || async {
+        let reply = space.server.get(&next).await;
+        (!reply.code.is_success()).then_some(reply)
+    })
+    .await;
     assert_eq!((reply.failure().0, reply.failure().1), (410, "Expired"));
     let fresh = reply.body["metadata"]["continue"].as_str().unwrap();
     let on = space.server.get(&format!("{}?continue={fresh}", space.parcels())).await.ok();
     assert_eq!(on["items"].as_array().unwrap().len(), 19);
     let exact = format!("{}?resourceVersion={start}&resourceVersionMatch=Exact", space.parcels());
-    assert_eq!(space.server.get(&exact).await.failure().0, 410);
+    let reply = space.server.get(&exact).await;
+    assert_eq!((reply.failure().0, reply.failure().1), (410, "Expired"));
+}
+
+/// A client that watches from a version that is gone is told so, and lists again.
+#[tokio::test]
+async fn a_client_hears_that_its_version_is_gone() {
+    use kube::api::{WatchEvent, WatchParams};
+    let forgetful = is_local(&server()).then(|| private(Options { watch_history: 8 }));
+    let space = forgetful.as_ref().map_or_else(server, |private| private.server.clone()).namespace().await;
+    for number in 0..20 {
+        space.create_parcel(&format!("p{number}")).await;
+    }
+    let api = space.api().await;
+    let mut events = Box::pin(api.watch(&WatchParams::default(), "1").await.unwrap());
+    let event = tokio::time::timeout(PATIENCE, events.next()).await.unwrap().unwrap().unwrap();
+    let WatchEvent::Error(status) = event else { panic!("{event:?}") };
+    assert_eq!((status.code, status.reason.as_str()), (410, "Expired"));
+    assert_eq!(api.list(&kube::api::ListParams::default()).await.unwrap().items.len(), 20);
 }
 
 #[tokio::test]
