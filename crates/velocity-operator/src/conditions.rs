@@ -3,9 +3,10 @@
 use velocity_contract::status::{
     Condition, ConditionStatus, Phase, SchemaDefinitionStatus, condition, find_condition, set_condition,
 };
-use velocity_schema::Schema;
+use velocity_schema::schema::Tier;
+use velocity_schema::{FieldName, Schema};
 use velocity_sql::TableNames;
-use velocity_sql::ddl::{Class, Waiting};
+use velocity_sql::ddl::{Class, Step, Waiting};
 
 use crate::outcome::{Blocked, Fact, Foreign, Missing, Outcome, Reached, Stand};
 use crate::pending;
@@ -90,6 +91,10 @@ pub(crate) fn status(basis: &Basis<'_>, reached: &Reached) -> SchemaDefinitionSt
                 set(kind, true, reason::PROVISIONED, &ready_message(kind, schema));
             }
             set(condition::MIGRATION_BLOCKED, false, reason::NOTHING_PENDING, "");
+            match search_message(schema) {
+                Some(message) => set(condition::SEARCH_READY, true, reason::PROVISIONED, &message),
+                None => status.conditions.retain(|condition| condition.kind != condition::SEARCH_READY),
+            }
             status.phase = Some(Phase::Ready);
             place(&mut status, schema);
         }
@@ -110,7 +115,7 @@ pub(crate) fn status(basis: &Basis<'_>, reached: &Reached) -> SchemaDefinitionSt
         }
         Outcome::Running { schema, steps, stand } => {
             let why = if stand.locked_out { reason::WAITING_FOR_LOCK } else { reason::APPLYING };
-            set(condition::READY, false, why, &running_message(steps.len(), stand, serving));
+            set(condition::READY, false, why, &running_message(steps, stand, serving));
             set(condition::MIGRATION_BLOCKED, false, reason::NOTHING_PENDING, "");
             status.phase = Some(Phase::Provisioning);
             status.pending_operations = pending::running(steps, stand);
@@ -236,6 +241,17 @@ fn ready_message(kind: &str, schema: &Schema) -> String {
     }
 }
 
+/// What is searched, where something is.
+fn search_message(schema: &Schema) -> Option<String> {
+    let search = schema.search()?;
+    let how = match search.tier {
+        Tier::Pieces => "pieces of text".to_owned(),
+        Tier::Words(language) => format!("words, {language}"),
+    };
+    let fields: Vec<&str> = search.fields.iter().map(FieldName::as_str).collect();
+    Some(format!("tier {} ({how}) on {}", search.tier.number(), fields.join(", ")))
+}
+
 /// What clients have while a change is not made.
 fn meanwhile(serving: bool) -> &'static str {
     if serving { "the table keeps serving its old shape; " } else { "" }
@@ -250,13 +266,13 @@ fn waiting_message(waiting: &[Waiting], serving: bool) -> String {
     )
 }
 
-fn running_message(steps: usize, stand: &Stand, serving: bool) -> String {
-    let now = match stand.step {
-        0 => "waits for its turn".to_owned(),
-        step if stand.locked_out => format!("step {step} of {steps} waits for a lock that traffic holds"),
-        step => format!("step {step} of {steps} is running"),
+fn running_message(steps: &[Step], stand: &Stand, serving: bool) -> String {
+    let meanwhile = if serving { "the table serves its old shape meanwhile; " } else { "" };
+    let Some(step) = stand.step.checked_sub(1).and_then(|index| steps.get(index)) else {
+        return format!("{meanwhile}the change waits for its turn");
     };
-    format!("{}the change {now}", if serving { "the table serves its old shape meanwhile; " } else { "" })
+    let verb = if stand.locked_out { "waits for a lock that traffic holds" } else { "is running" };
+    format!("{meanwhile}step {} of {} ({}) {verb}", stand.step, steps.len(), step.summary)
 }
 
 fn missing_reason(missing: Missing) -> &'static str {

@@ -330,7 +330,7 @@ impl Run<'_> {
                 }
             }
             Lane::Long(ticket) => {
-                ticket.begin(plan.steps.iter().filter(|step| !step.upkeep).cloned().collect());
+                ticket.begin(plan.steps.clone());
                 let result = apply(self.client, &change).await;
                 ticket.end();
                 result

@@ -1,7 +1,7 @@
 use serde_json::json;
 use velocity_contract::status::find_condition;
 use velocity_schema::Violations;
-use velocity_sql::ddl::{Lock, Stage, Step};
+use velocity_sql::ddl::{Lock, Stage};
 
 use super::*;
 
@@ -63,6 +63,25 @@ fn what_is_ready_says_where_it_is_and_what_is_provisioned() {
     let none = SchemaDefinitionStatus::default();
     let status = status(&basis(&none, "t1", 3), &reached(ready(), Some("sha256:1")));
     insta::assert_json_snapshot!(status);
+}
+
+#[test]
+fn search_is_ready_with_its_tier_while_it_is_declared() {
+    let searched = |search: serde_json::Value| {
+        let spec = json!({"org": "acme", "app": "shop", "domain": "sales", "object": "order", "version": "v1",
+            "fields": [{"name": "title", "type": "string"}], "search": search});
+        Outcome::Ready { schema: Box::new(Schema::from_json(&spec).unwrap().1), foreign: Foreign::default() }
+    };
+    let words = searched(json!({"tier": 2, "fields": ["title"], "language": "english"}));
+    let declared = ready_then(words, Some("sha256:2"));
+    let (yes, why, message) = message_of(&declared, condition::SEARCH_READY);
+    assert_eq!((yes, why.as_str()), (ConditionStatus::True, reason::PROVISIONED));
+    assert_eq!(message, "tier 2 (words, english) on title");
+    let pieces = searched(json!({"tier": 1, "fields": ["title"]}));
+    let other = status(&basis(&declared, "t3", 3), &reached(pieces, Some("sha256:3")));
+    assert_eq!(message_of(&other, condition::SEARCH_READY).2, "tier 1 (pieces of text) on title");
+    let none = status(&basis(&other, "t4", 4), &reached(ready(), Some("sha256:4")));
+    assert!(find_condition(&none.conditions, condition::SEARCH_READY).is_none());
 }
 
 #[test]
@@ -130,7 +149,7 @@ fn a_change_that_runs_says_how_far_it_is_while_the_old_spec_is_served() {
     let (_, reason, message) = message_of(&after, condition::READY);
     assert_eq!(
         (reason.as_str(), message.as_str()),
-        ("Applying", "the table serves its old shape meanwhile; the change step 1 of 2 is running")
+        ("Applying", "the table serves its old shape meanwhile; step 1 of 2 (a) is running")
     );
     let after = ready_then(outcome(Stand { step: 2, rows: 0, locked_out: true }), None);
     assert_eq!(message_of(&after, condition::READY).1, "WaitingForLock");

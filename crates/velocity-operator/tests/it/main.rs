@@ -3,10 +3,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod calls;
+mod changes;
 mod claims;
 mod crowds;
 mod deletion;
+mod drift;
+mod faults;
 mod kubernetes;
+mod lanes;
+mod leading;
 mod outages;
 mod phases;
 mod references;

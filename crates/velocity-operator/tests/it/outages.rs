@@ -53,7 +53,7 @@ async fn a_lock_that_traffic_holds_is_waited_for_and_named() {
     world.replace("order", &wider).await;
     let object = world.until_reason("order", "WaitingForLock").await;
     let message = condition(&object.data["status"], "Ready")["message"].as_str().unwrap().to_owned();
-    assert!(message.contains("add column note"), "{message}");
+    assert!(message.contains("lock"), "{message}");
     holder.batch_execute("commit").await.unwrap();
     world.until("order", |status| status["specHash"] == hash(&wider) && status["phase"] == "Ready").await;
 }

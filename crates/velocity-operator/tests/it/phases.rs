@@ -62,12 +62,17 @@ async fn a_blocked_change_keeps_what_is_provisioned_and_names_every_statement() 
     let status = &object.data["status"];
     assert_eq!((&status["specHash"], &status["observedGeneration"]), (&json!(hash(&first)), &json!(2)));
     let pending = status["pendingOperations"].as_array().unwrap();
-    assert_eq!(pending.len(), 1, "{pending:?}");
-    assert_eq!(pending[0]["class"], "breaking");
-    assert_eq!(pending[0]["lock"], "ACCESS EXCLUSIVE");
-    assert_eq!(pending[0]["summary"], "change the type of title from text to bigint");
-    assert!(pending[0]["sql"].as_str().unwrap().starts_with("alter table"));
-    assert!(pending[0]["reason"].as_str().unwrap().contains("not supported yet"));
+    let breaking: Vec<&serde_json::Value> = pending.iter().filter(|one| one["class"] == "breaking").collect();
+    assert!(
+        !breaking.is_empty() && breaking.len() < pending.len(),
+        "all of the change is shown: {pending:?}"
+    );
+    assert_eq!(breaking[0]["summary"], "change title from text to bigint");
+    for one in pending {
+        for key in ["summary", "class", "lock", "sql", "reason"] {
+            assert!(one[key].as_str().is_some_and(|text| !text.is_empty()), "{key} of {one}");
+        }
+    }
     assert!(status["planHash"].as_str().unwrap().starts_with("sha256:"));
     assert_eq!(condition(status, "Ready")["reason"], "ChangeBlocked");
     assert_eq!(condition(status, "MigrationBlocked")["status"], "True");

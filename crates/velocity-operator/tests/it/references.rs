@@ -46,8 +46,10 @@ async fn a_reference_that_cannot_be_is_blocked_with_the_way_out() {
     let fields = json!([{"name": "other", "type": "string", "ref": {"object": "customer", "version": "v1", "field": "title"}}]);
     world.create("order", &world.spec("order", &fields)).await;
     let object = world.until("order", |status| status["phase"] == "Blocked").await;
-    let reason = object.data["status"]["pendingOperations"][0]["reason"].as_str().unwrap().to_owned();
-    assert!(reason.contains("`title`") && reason.contains("unique: true"), "{reason}");
+    let blocked = condition(&object.data["status"], "MigrationBlocked");
+    assert_eq!(blocked["reason"], "NotPossible");
+    let message = blocked["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("`title`") && message.contains("unique: true"), "{message}");
     // The target is mended: its table is empty, so the constraint is added at once.
     let unique = json!([{"name": "title", "type": "string", "unique": true}]);
     world.replace("customer", &world.spec("customer", &unique)).await;

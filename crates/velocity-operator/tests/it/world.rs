@@ -1,6 +1,7 @@
 //! A Kubernetes API, a database and operators, and short ways to talk to them.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Namespace;
@@ -18,9 +19,37 @@ use velocity_testkit::{PLATFORM, TestDatabase};
 /// How long anything that should happen may take before a test gives up.
 const PATIENCE: Duration = Duration::from_mins(2);
 
+/// Requests to the Kubernetes API: method and path.
+#[derive(Clone, Default)]
+pub(crate) struct Calls(Arc<Mutex<Vec<String>>>);
+
+impl Calls {
+    fn count(&self, method: &http::Method, path: &str) {
+        self.0.lock().unwrap().push(format!("{method} {path}"));
+    }
+
+    /// The same client, counted.
+    fn of(&self, client: &Client) -> Client {
+        let (calls, client) = (self.clone(), client.clone());
+        let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+            calls.count(request.method(), request.uri().path());
+            let client = client.clone();
+            async move { client.send(request).await }
+        });
+        Client::new(service, "default")
+    }
+
+    /// All since the last time.
+    pub(crate) fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
 pub(crate) struct World {
     pub(crate) database: TestDatabase,
     pub(crate) client: Client,
+    /// What the operators have asked of the Kubernetes API.
+    pub(crate) calls: Calls,
     /// An organisation of the test's own: roles belong to the cluster, which tests share.
     pub(crate) org: String,
     stop: CancellationToken,
@@ -43,6 +72,7 @@ impl World {
         Self {
             database,
             client,
+            calls: Calls::default(),
             org: format!("op{}", COUNT.fetch_add(1, Ordering::Relaxed)),
             stop: CancellationToken::new(),
             operators: Vec::new(),
@@ -53,7 +83,14 @@ impl World {
     /// Starts an operator beside those that run.
     pub(crate) fn start(&mut self, config: Config) {
         let url = self.database.owner_url().to_owned();
-        self.operators.push(tokio::spawn(run(self.client.clone(), url, config, self.stop.clone())));
+        self.operators.push(tokio::spawn(run(self.calls.of(&self.client), url, config, self.stop.clone())));
+    }
+
+    /// Ends the operator that was started first where it is, as if it were killed: nothing is finished, nothing released.
+    pub(crate) async fn kill(&mut self) {
+        let operator = self.operators.remove(0);
+        operator.abort();
+        assert!(operator.await.is_err_and(|error| error.is_cancelled()), "the operator has ended before");
     }
 
     /// Stops all operators; what they are at is finished.
@@ -191,6 +228,52 @@ impl World {
             .filter(|event| event.regarding.as_ref().and_then(|about| about.name.as_deref()) == Some(name))
             .map(|event| (event.reason.unwrap_or_default(), event.note.unwrap_or_default()))
             .collect()
+    }
+
+    /// Runs statements as the owner.
+    pub(crate) async fn sql(&self, sql: &str) {
+        self.database.owner().await.batch_execute(sql).await.unwrap();
+    }
+
+    /// Writes records with these values of `columns`, as the API would. `values` may be anything that follows `insert into`.
+    pub(crate) async fn insert(&self, object: &str, what: &str) {
+        let table = self.table(object);
+        self.sql(&format!("begin; set local velocity.actor = 'me'; insert into {table} {what}; commit"))
+            .await;
+    }
+
+    /// The plan's hash, as an approval names it.
+    pub(crate) async fn plan_hash(&self, name: &str) -> String {
+        self.get(name).await.unwrap().data["status"]["planHash"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn approve(&self, name: &str, hash: &str) {
+        self.annotate(name, json!({"velocity.sh/approve-breaking": hash})).await;
+    }
+
+    /// The Event of that reason, once it is there; nothing when it never comes.
+    pub(crate) async fn until_event(&self, name: &str, reason: &str) -> String {
+        let found = tokio::time::timeout(PATIENCE, async {
+            loop {
+                let events = self.events(name).await;
+                if let Some((_, note)) = events.into_iter().find(|(found, _)| found == reason) {
+                    return note;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        found.await.unwrap_or_else(|_| panic!("no Event {reason} about {name}"))
+    }
+
+    /// Waits until a query gives that number.
+    pub(crate) async fn until_count(&self, sql: &str, wanted: i64) {
+        let owner = self.database.owner().await;
+        let reached = tokio::time::timeout(PATIENCE, async {
+            while owner.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) != wanted {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        assert!(reached.await.is_ok(), "`{sql}` never gave {wanted}");
     }
 
     /// The number that a query gives.
