@@ -10,6 +10,7 @@ mod faults;
 mod first_minutes;
 mod harness;
 mod import;
+mod kubernetes;
 mod names;
 mod nycflights;
 mod operator;

@@ -1,0 +1,89 @@
+//! `velocityd operator` on a real Kubernetes API, as it runs in production: everything else is done with kubectl.
+
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use velocity_testkit::{PLATFORM, TestDatabase};
+
+use crate::harness::{project, velocityd};
+
+const NAMESPACE: &str = "acme-supply-chain-procurement";
+
+fn kubeconfig() -> String {
+    std::env::var("VELOCITY_TEST_KUBECONFIG").unwrap()
+}
+
+/// Output, or the complaint, of a kubectl that succeeds or fails.
+async fn kubectl(arguments: &[&str]) -> Result<String, String> {
+    let mut command = tokio::process::Command::new("kubectl");
+    command.arg("--kubeconfig").arg(kubeconfig()).args(arguments).current_dir(project()).stdin(Stdio::null());
+    let output = command.output().await.unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
+}
+
+/// A running operator; killed when dropped.
+struct Operator(Child);
+
+impl Operator {
+    fn start(database: &TestDatabase) -> Self {
+        let mut command = Command::new(velocityd());
+        command
+            .arg("operator")
+            .env("KUBECONFIG", kubeconfig())
+            .env("VELOCITY_DATABASE_URL", database.owner_url());
+        Self(command.env("RUST_LOG", "warn").stdin(Stdio::null()).spawn().unwrap())
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a Kubernetes API: make test-kubernetes"]
+async fn what_kubectl_applies_to_a_real_cluster_the_operator_provisions() {
+    let database = TestDatabase::create_from(&PLATFORM).await;
+    kubectl(&["apply", "--server-side", "-f", "deploy/crds"]).await.unwrap();
+    kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"]).await.unwrap();
+    let operator = Operator::start(&database);
+    kubectl(&["create", "namespace", NAMESPACE]).await.unwrap();
+    // What was defined a moment ago may take another one to be served.
+    let mut applied = kubectl(&["apply", "-f", "examples/procurement"]).await;
+    while applied.as_ref().is_err_and(|error| error.contains("ensure CRDs are installed first")) {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        applied = kubectl(&["apply", "-f", "examples/procurement"]).await;
+    }
+    applied.unwrap();
+    let ready = ["wait", "--for=condition=Ready", "sd", "--all", "-n", NAMESPACE, "--timeout=90s"];
+    kubectl(&ready).await.unwrap();
+    let listed = kubectl(&["get", "schemadefinitions", "-n", NAMESPACE]).await.unwrap();
+    assert!(listed.contains("PHASE") && listed.contains("Ready"), "{listed}");
+    let described = kubectl(&["describe", "sd", "supplier", "-n", NAMESPACE]).await.unwrap();
+    assert!(described.contains("create table"), "{described}");
+
+    // The CRD's own schema and rules are those of this API server.
+    let broken = r#"{"spec": {"fields": [{"name": "a", "type": "nonsense"}]}}"#;
+    let refused = kubectl(&["patch", "sd", "supplier", "-n", NAMESPACE, "--type=merge", "-p", broken]).await;
+    assert!(refused.as_ref().unwrap_err().contains("spec.fields[0].type: Unsupported value"), "{refused:?}");
+
+    // A field more, and an operator that was away meanwhile.
+    drop(operator);
+    let more = r#"[{"op": "add", "path": "/spec/fields/-", "value": {"name": "website", "type": "string"}}]"#;
+    kubectl(&["patch", "sd", "supplier", "-n", NAMESPACE, "--type=json", "-p", more]).await.unwrap();
+    let _operator = Operator::start(&database);
+    let seen = ["wait", "--for=jsonpath={.status.observedGeneration}=2", "sd/supplier", "-n", NAMESPACE];
+    kubectl(&[&seen[..], &["--timeout=90s"]].concat()).await.unwrap();
+    kubectl(&ready).await.unwrap();
+    let column = "select count(*) from pg_attribute where attname = 'website'
+                  and attrelid = 'acme__supply_chain__procurement.supplier_v1'::regclass";
+    let found: i64 = database.owner().await.query_one(column, &[]).await.unwrap().get(0);
+    assert_eq!(found, 1);
+
+    // kubectl waits until the operator has let go.
+    kubectl(&["delete", "-f", "examples/procurement", "--timeout=90s"]).await.unwrap();
+    assert_eq!(kubectl(&["get", "sd", "-A", "-o", "name"]).await.unwrap(), "");
+}
