@@ -3,9 +3,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
+mod approvals;
 mod attacks;
 mod changes;
 mod dev;
+mod evolution;
 mod faults;
 mod first_minutes;
 mod harness;
@@ -16,4 +18,5 @@ mod nycflights;
 mod operator;
 mod records;
 mod strategies;
+mod takeover;
 mod traps;

@@ -52,7 +52,7 @@ async fn what_is_not_supported_yet_is_refused_with_its_place() {
     let server = Server::shared().await;
     let domain = Domain::new(server);
     for (more, path) in [
-        ("search: {tier: 2, fields: [title]}", "search"),
+        ("search: {tier: 3, fields: [title]}", "search"),
         ("archive: {policyRef: {name: x}}", "archive"),
         ("scaling: {minReplicas: 2, maxReplicas: 3}", "scaling"),
         (

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use serde_json::{Value, json};
 
 use super::server::Server;
-use super::{Reply, eventually};
+use super::{Reply, eventually, send};
 
 /// Access for tests that are not about it: `writer` may do everything, `reader` may read, `west` sees rows of the west.
 pub(crate) const OPEN: &str = "
@@ -71,6 +71,14 @@ impl<'a> Domain<'a> {
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace()}});
         self.server.apply_object(&namespace).await;
         self.server.apply_object(&self.definition(object, spec)).await
+    }
+
+    /// Sets annotations of a schema, as `kubectl annotate --overwrite` does.
+    pub(crate) async fn annotate(&self, object: &str, annotations: &Value) {
+        let path = format!("/apis/velocity.sh/v1/namespaces/{}/schemadefinitions/{object}", self.namespace());
+        let request = self.server.kubernetes(reqwest::Method::PATCH, &path);
+        let body = json!({"metadata": {"annotations": annotations}}).to_string();
+        send(request.header("content-type", "application/merge-patch+json").body(body)).await.expect(200);
     }
 
     /// Applies a schema and waits until the API serves it.

@@ -103,6 +103,11 @@ impl Server {
         server
     }
 
+    /// One whose parts somebody else runs: only the way to it.
+    pub(crate) fn of(endpoints: Endpoints, scratch: Scratch) -> Self {
+        Self { child: None, endpoints, launch: Launch::default(), scratch }
+    }
+
     /// Starts it on its folder, after [`Self::kill`] or [`Self::stop`].
     pub(crate) async fn start_again(&mut self) {
         self.begin();
@@ -221,7 +226,10 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("velocityd said:\n{}", self.stderr());
+            eprintln!(
+                "velocityd said:\n{}",
+                std::fs::read_to_string(self.scratch.path().join("err")).unwrap_or_default()
+            );
         }
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
