@@ -555,3 +555,8 @@ revoke all on all functions in schema platform from public;
 -- The API may compare the catalog with a schema too.
 grant execute on function platform.print(text, regclass, text), platform.tags(regclass), platform.relations_of(regclass, text),
   platform.rights_on(oid), platform.constraints_of(regclass) to velocity_api;
+-- Whether values would convert is asked by administrators too, through a domain's role. The functions see nothing but their
+-- argument.
+grant execute on function platform.to_bigint(text), platform.to_numeric(text), platform.to_numeric(text, integer, integer),
+  platform.to_boolean(text), platform.to_date(text), platform.to_time(text), platform.to_timestamp(text),
+  platform.to_uuid(text) to velocity_domain;
