@@ -35,7 +35,7 @@ const SCHEMA_DEFINITION_BOUNDS: &[Bound] = &[
     ("scaling.minReplicas", "minimum", 1),
     ("scaling.targetCPUUtilization", "maximum", 100),
     ("scaling.targetCPUUtilization", "minimum", 1),
-    ("search.fields", "maxItems", 100),
+    ("search.fields", "maxItems", 32),
     ("search.language", "maxLength", 63),
 ];
 
