@@ -1,6 +1,7 @@
 //! Leading, and what the leader does: one controller for SchemaDefinitions, one for AuthStrategies, and the sweep.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::channel::mpsc;
 use futures::{Stream, StreamExt};
@@ -17,6 +18,7 @@ use velocity_store::platform::{MigrateError, migrate};
 use crate::config::Config;
 use crate::context::Context;
 use crate::jobs::Jobs;
+use crate::session::Session;
 use crate::{auth_strategies, lease, reconcile, requests, sweep};
 
 /// Why the operator does not run.
@@ -28,6 +30,23 @@ pub enum OperatorError {
     /// The platform's tables could not be brought up to date.
     #[error(transparent)]
     Migrate(#[from] MigrateError),
+}
+
+/// How soon a database that is away is asked for again.
+const DATABASE_RETRY: Duration = Duration::from_secs(1);
+
+impl OperatorError {
+    /// Whether the same may work later: the database is away, or not quite there yet.
+    fn is_transient(&self) -> bool {
+        match self {
+            Self::Owner(error) => matches!(error, OwnerError::Unavailable(_)),
+            Self::Migrate(MigrateError::Postgres(error)) => match error.code() {
+                Some(code) => ["08", "53", "57"].iter().any(|class| code.code().starts_with(class)),
+                None => true,
+            },
+            Self::Migrate(_) => false,
+        }
+    }
 }
 
 /// Waits for its turn to lead, brings the platform's tables up to date, and works until `shutdown`, or until it leads no more:
@@ -61,13 +80,42 @@ async fn lead(
     let (poke, pokes) = mpsc::unbounded();
     let context = Arc::new(Context::new(client.clone(), database_url, config.clone(), poke)?);
     let _jobs = EndWithMe(Arc::clone(&context.jobs));
-    migrate(context.quick.connection().await?.client()).await?;
+    if !prepare(&context, shutdown).await? {
+        return Ok(());
+    }
     tokio::join!(
         schemas(Arc::clone(&context), pokes, shutdown.clone()),
         auth_strategies::run(client.clone(), Arc::clone(&context), shutdown.clone()),
         sweep::run(context, shutdown.clone()),
     );
     Ok(())
+}
+
+/// Brings the platform's tables up to date, as soon as the database is there; whether it did before `shutdown`.
+async fn prepare(context: &Context, shutdown: &CancellationToken) -> Result<bool, OperatorError> {
+    loop {
+        let done = async {
+            let mut session = Session::open(&context.quick).await?;
+            migrate(session.client()).await?;
+            session.finish();
+            Ok::<(), OperatorError>(())
+        };
+        let error = tokio::select! {
+            () = shutdown.cancelled() => return Ok(false),
+            done = done => match done {
+                Ok(()) => return Ok(true),
+                Err(error) => error,
+            },
+        };
+        if !error.is_transient() {
+            return Err(error);
+        }
+        tracing::warn!(error = %error, "the database is not available; trying again");
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(false),
+            () = tokio::time::sleep(DATABASE_RETRY) => {}
+        }
+    }
 }
 
 /// Jobs are tasks of their own, and end with whoever leads.

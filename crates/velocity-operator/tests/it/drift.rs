@@ -42,7 +42,7 @@ async fn guards_are_repaired_also_while_the_rest_of_the_repair_waits() {
     // The type of a column is changed by hand: changing it back is a breaking change.
     world
         .sql(&format!(
-            "alter table {table} alter column title type integer using null; drop policy velocity_select on {table}"
+            "alter table {table} alter column title type bigint using null; drop policy velocity_select on {table}"
         ))
         .await;
     look_again(&world, "2026-01-01T00:00:00Z").await;

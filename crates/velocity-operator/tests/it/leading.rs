@@ -42,7 +42,7 @@ async fn until_holder(world: &World, wanted: &str) -> Lease {
         loop {
             if let Some(lease) = leases(world).get_opt(LEASE_NAME).await.unwrap() {
                 let holder = lease.spec.as_ref().and_then(|spec| spec.holder_identity.clone());
-                if holder.as_deref() == Some(wanted) {
+                if holder.unwrap_or_default() == wanted {
                     return lease;
                 }
             }

@@ -17,7 +17,7 @@ use velocity_operator::{Config, OperatorError, run};
 use velocity_testkit::{PLATFORM, TestDatabase};
 
 /// How long anything that should happen may take before a test gives up.
-const PATIENCE: Duration = Duration::from_mins(2);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Requests to the Kubernetes API: method and path.
 #[derive(Clone, Default)]
