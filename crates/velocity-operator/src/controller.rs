@@ -8,7 +8,7 @@ use futures::{Stream, StreamExt};
 use kube::api::{ApiResource, DynamicObject};
 use kube::runtime::controller::{Config as ControllerConfig, Controller};
 use kube::runtime::reflector::{self, ObjectRef, Store};
-use kube::runtime::{WatchStreamExt, watcher};
+use kube::runtime::{PredicateConfig, WatchStreamExt, watcher};
 use kube::{Api, Client};
 use tokio_util::sync::CancellationToken;
 use velocity_contract::AuthStrategy;
@@ -165,7 +165,10 @@ pub(crate) fn changes(
         .default_backoff()
         .reflect(writer)
         .applied_objects()
-        .predicate_filter(requests::occasion, Default::default());
+        .predicate_filter(
+            |object: &DynamicObject| Some(requests::occasion(object)),
+            PredicateConfig::default(),
+        );
     (reader, changes)
 }
 

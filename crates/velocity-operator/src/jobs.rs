@@ -22,7 +22,7 @@ const PUBLISH_EVERY: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// The jobs of all objects, by uid.
 pub(crate) struct Jobs {
-    jobs: Mutex<HashMap<String, Job>>,
+    all: Mutex<HashMap<String, Job>>,
     /// Wakes the controller.
     pokes: mpsc::UnboundedSender<ObjectRef<DynamicObject>>,
     resource: ApiResource,
@@ -79,7 +79,7 @@ impl Jobs {
         pokes: mpsc::UnboundedSender<ObjectRef<DynamicObject>>,
     ) -> Arc<Self> {
         let slots = Arc::new(Semaphore::new(at_once));
-        Arc::new(Self { jobs: Mutex::default(), pokes, resource, slots })
+        Arc::new(Self { all: Mutex::default(), pokes, resource, slots })
     }
 
     /// What is known of the object; a result is given out once.
@@ -153,7 +153,7 @@ impl Jobs {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Job>> {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

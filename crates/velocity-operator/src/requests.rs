@@ -35,12 +35,12 @@ pub(crate) fn deletion_policy(object: &DynamicObject) -> DeletionPolicy {
 
 /// Changes whenever there may be something to do: with the spec, any annotation, a deletion, and finalizers. Not with the
 /// status, which only the operator writes.
-pub(crate) fn occasion(object: &DynamicObject) -> Option<u64> {
+pub(crate) fn occasion(object: &DynamicObject) -> u64 {
     let metadata = &object.metadata;
     let mut hasher = DefaultHasher::new();
     (metadata.generation, &metadata.annotations, metadata.deletion_timestamp.is_some(), &metadata.finalizers)
         .hash(&mut hasher);
-    Some(hasher.finish())
+    hasher.finish()
 }
 
 /// What a plan that runs was made for: when it changes, the plan is outdated.

@@ -150,16 +150,13 @@ async fn take(
         ),
         ..LeaseSpec::default()
     };
-    let lease = match lease {
-        Some(mut lease) => {
-            lease.spec = Some(spec);
-            api.replace(NAME, &params(), &lease).await?
-        }
-        None => {
-            let mut lease = Lease { spec: Some(spec), ..Lease::default() };
-            lease.metadata.name = Some(NAME.to_owned());
-            create(client, api, config, &lease).await?
-        }
+    let lease = if let Some(mut lease) = lease {
+        lease.spec = Some(spec);
+        api.replace(NAME, &params(), &lease).await?
+    } else {
+        let mut lease = Lease { spec: Some(spec), ..Lease::default() };
+        lease.metadata.name = Some(NAME.to_owned());
+        create(client, api, config, &lease).await?
     };
     tracing::info!(lease.identity = config.identity, "this operator leads");
     Ok(Held { api: api.clone(), config: config.clone(), lease, renewed })
@@ -232,7 +229,7 @@ impl Held {
                     // An answer that was lost also looks like a conflict.
                     match tokio::time::timeout(ANSWER_MAX, self.api.get_opt(NAME)).await {
                         Ok(Ok(Some(lease))) if seen(&lease).holder == self.config.identity => {
-                            self.lease = lease
+                            self.lease = lease;
                         }
                         Ok(Ok(_)) => return false,
                         _ => tokio::time::sleep(RETRY).await,
@@ -257,7 +254,7 @@ impl Held {
         match released {
             Ok(Ok(_)) => tracing::info!("gave up the lease"),
             Ok(Err(error)) => {
-                tracing::debug!(error = %error, "the lease could not be given up; it will run out")
+                tracing::debug!(error = %error, "the lease could not be given up; it will run out");
             }
             Err(_) => tracing::debug!("the lease could not be given up in time; it will run out"),
         }

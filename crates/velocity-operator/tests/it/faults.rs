@@ -1,3 +1,4 @@
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value as Json, json};
@@ -9,7 +10,7 @@ use crate::world::{World, condition, hash};
 /// An operator that comes back under its name, and looks at data again soon.
 fn same() -> Config {
     let mut config = Config { data_pause: Duration::from_millis(100), ..Config::default() };
-    config.lease.identity = "same".to_owned();
+    "same".clone_into(&mut config.lease.identity);
     config
 }
 
@@ -123,5 +124,70 @@ async fn a_table_that_is_being_made_when_the_operator_is_killed_is_made_whole() 
     for n in 0..13 {
         world.until_ready(&format!("object-{n}")).await;
     }
+    world.stop().await;
+}
+
+/// A file system of a few megabytes, gone with the test.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    /// Nothing where mounting is not allowed.
+    fn mount(size: &str) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let status = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size},mode=0777"), "tmpfs"])
+            .arg(folder.path())
+            .stderr(Stdio::null())
+            .status();
+        status.is_ok_and(|status| status.success()).then(|| Self(folder))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_that_finds_the_disk_full_says_so_and_goes_on_when_there_is_room() {
+    let Some(disk) = SmallDisk::mount("40m") else {
+        println!("skipped: mounting is not allowed here");
+        return;
+    };
+    let cluster = TestCluster::start().await;
+    let mut world = World::without_operator(cluster.create_database_with(&PLATFORM).await);
+    let place = disk.0.path().join("space");
+    std::fs::create_dir(&place).unwrap();
+    let owner = world.database.owner().await;
+    let data: String = owner.query_one("show data_directory", &[]).await.unwrap().get(0);
+    let chown = Command::new("chown").arg(format!("--reference={data}")).arg(&place).status().unwrap();
+    assert!(chown.success());
+    owner.batch_execute(&format!("create tablespace small location '{}'", place.display())).await.unwrap();
+    owner.batch_execute("alter role velocity_owner set default_tablespace = 'small'").await.unwrap();
+    world.start(same());
+    world.create("order", &world.plain("order")).await;
+    world.until_ready("order").await;
+    world
+        .insert(
+            "order",
+            "(id, title) select gen_random_uuid(), repeat(md5(n::text), 4) from generate_series(1, 10000) n",
+        )
+        .await;
+    let filler = disk.0.path().join("filler");
+    let full = std::fs::write(&filler, vec![1_u8; 64 * 1024 * 1024]);
+    assert!(full.is_err(), "the disk is full now");
+
+    let searched = world
+        .spec("order", &json!([{"name": "title", "type": "string", "filterable": true, "sortable": true}]));
+    world.replace("order", &searched).await;
+    let object = world.until_reason("order", "DatabaseUnavailable").await;
+    let message = condition(&object.data["status"], "Ready")["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("disk is full"), "{message}");
+    assert_eq!(object.data["status"]["specHash"], hash(&world.plain("order")), "the old spec is served");
+    std::fs::remove_file(&filler).unwrap();
+    world.until("order", |status| status["phase"] == "Ready" && status["specHash"] == hash(&searched)).await;
+    let invalid = "select count(*) from pg_index where not indisvalid";
+    assert_eq!(world.count(invalid).await, 0);
     world.stop().await;
 }

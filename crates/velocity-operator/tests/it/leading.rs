@@ -10,7 +10,7 @@ use crate::world::World;
 
 fn named(identity: &str, terms: Terms) -> Config {
     let mut config = Config::default();
-    config.lease.identity = identity.to_owned();
+    identity.clone_into(&mut config.lease.identity);
     config.lease.terms = terms;
     config
 }
