@@ -235,20 +235,25 @@ fn record_code(error: &RecordError) -> Code {
 
 impl From<RecordError> for ApiError {
     fn from(error: RecordError) -> Self {
-        if is_too_long_for_an_index(&error) {
-            let message = "a value is too long for its index: ids and values of unique, filterable or sortable fields \
-                           may have about 2,700 bytes; set `maxLength` in the schema";
+        if let Some(said) = too_long_for_an_index(&error) {
+            let message = if said.contains("tsvector") {
+                "the searched fields have too many words for their index, which takes about 1 MB; set `maxLength` in the schema"
+            } else {
+                "a value is too long for its index: ids and values of unique, filterable or sortable fields \
+                 may have about 2,700 bytes; set `maxLength` in the schema"
+            };
             return Self::Invalid(Violations(vec![Violation::new("", "maxLength", message)]));
         }
         Self::Record(error)
     }
 }
 
-/// A B-tree entry is at most a third of a page, which no type and no constraint of a schema says by itself.
-fn is_too_long_for_an_index(error: &RecordError) -> bool {
-    let RecordError::Internal { source } = error else { return false };
-    let database = source.downcast_ref::<WireError>().and_then(WireError::database);
-    database.is_some_and(|error| error.code == "54000")
+/// A B-tree entry is at most a third of a page, and a search's words a megabyte, which no type and no constraint of a schema
+/// says by itself. Returns what Postgres said.
+fn too_long_for_an_index(error: &RecordError) -> Option<&str> {
+    let RecordError::Internal { source } = error else { return None };
+    let database = source.downcast_ref::<WireError>().and_then(WireError::database)?;
+    (database.code == "54000").then_some(database.message.as_str())
 }
 
 /// What a caller is told: what is ours alone is never in it.

@@ -223,6 +223,30 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn lists_and_exports_take_q_where_the_schema_is_searched() {
+        let document = |search: bool| {
+            let spec = json!({
+                "org": "acme", "app": "shop", "domain": "sales", "object": "order", "version": "v1",
+                "fields": [{ "name": "title", "type": "string", "searchable": search }],
+            });
+            let schema = Schema::from_json(&spec).unwrap().1;
+            serde_json::from_str::<Json>(&document(&schema, &Operation::ALL)).unwrap()
+        };
+        for route in ["", "/export"] {
+            let q = |search: bool| {
+                let document = document(search);
+                let parameters =
+                    &document["paths"][format!("/api/acme/shop/sales/order/v1{route}")]["get"]["parameters"];
+                let found =
+                    parameters.as_array().unwrap().iter().find(|parameter| parameter["name"] == "q").cloned();
+                found.map(|parameter| parameter["description"].as_str().unwrap().to_owned())
+            };
+            assert_eq!(q(false), None);
+            assert!(q(true).unwrap().ends_with(" in title"), "{route}");
+        }
+    }
+
+    #[test]
     fn every_reference_in_the_document_has_its_target() {
         let document = parsed(&Operation::ALL);
         let mut pending = vec![&document];

@@ -1,8 +1,8 @@
 //! The operations of one schema's routes, as OpenAPI describes them.
 
 use serde_json::{Map, Value as Json, json};
-use velocity_schema::Schema;
-use velocity_schema::schema::Operation;
+use velocity_schema::schema::{Operation, Tier};
+use velocity_schema::{FieldName, Schema};
 
 /// One route's method.
 pub(super) struct Described {
@@ -121,7 +121,7 @@ fn filter_parameters(schema: &Schema) -> Vec<Json> {
         .collect();
     let sortable: Vec<&str> =
         schema.fields().iter().filter(|f| f.sortable).map(|f| f.name.as_str()).collect();
-    vec![
+    let mut parameters = vec![
         json!({
             "name": "filter", "in": "query", "style": "deepObject", "explode": true,
             "description": "`filter[field]=value` or `filter[field][operator]=value`",
@@ -133,7 +133,20 @@ fn filter_parameters(schema: &Schema) -> Vec<Json> {
             &json!({ "type": "string" }),
         ),
         parameter("fields", "the fields that are wanted, separated by commas", &json!({ "type": "string" })),
-    ]
+    ];
+    parameters.extend(search_parameter(schema));
+    parameters
+}
+
+fn search_parameter(schema: &Schema) -> Option<Json> {
+    let search = schema.search()?;
+    let fields: Vec<&str> = search.fields.iter().map(FieldName::as_str).collect();
+    let what = match search.tier {
+        Tier::Pieces => "records with every word somewhere in",
+        Tier::Words(_) => "records with these words (\"a phrase\", `or`, `-without`) in",
+    };
+    let text = json!({ "type": "string", "minLength": 1, "maxLength": 1000 });
+    Some(parameter("q", &format!("{what} {}", fields.join(", ")), &text))
 }
 
 fn page_parameters() -> Vec<Json> {

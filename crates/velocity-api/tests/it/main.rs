@@ -16,3 +16,4 @@ mod informer;
 mod lists;
 mod outages;
 mod records;
+mod search;
