@@ -35,6 +35,12 @@ pub(crate) struct Args {
     /// Schemas of the part `schemas`
     #[arg(long, default_value_t = 1000)]
     pub(crate) schemas: usize,
+    /// How often one of them is changed, to see how soon the change is served
+    #[arg(long, default_value_t = 100)]
+    pub(crate) changes: usize,
+    /// Seconds in which the calls of an idle operator are counted
+    #[arg(long, default_value_t = 120)]
+    pub(crate) idle_seconds: u64,
     /// The folder with the schemas of examples/nycflights
     #[arg(long, value_name = "DIR", default_value = "examples/nycflights")]
     pub(crate) flights: PathBuf,
@@ -55,7 +61,8 @@ pub(crate) enum Part {
     Import,
     /// How long a start takes, and a new schema.
     Start,
-    /// Memory with one schema and with many.
+    /// Many schemas, with API and operator as processes of their own: how long until all are ready, how soon a change is
+    /// served among them, the memory that they take, and what they cost while nothing happens.
     Schemas,
 }
 

@@ -97,13 +97,31 @@ pub(crate) struct Start {
     pub(crate) apply_to_create: f64,
 }
 
-/// Many schemas.
+/// Many schemas, with API and operator as processes of their own.
 #[derive(Debug, Serialize)]
 pub(crate) struct Schemas {
     pub(crate) count: usize,
+    /// From the first one's request until all were Ready.
     pub(crate) ready_s: f64,
-    pub(crate) memory_of_one_mib: f64,
-    pub(crate) memory_of_all_mib: f64,
+    /// Until the API served the last one.
+    pub(crate) served_s: f64,
+    pub(crate) operator_cpu_ms: f64,
+    pub(crate) changes: usize,
+    /// From the start of `velocity apply` to the first answer that has the new field.
+    pub(crate) change_p50_ms: f64,
+    pub(crate) change_p99_ms: f64,
+    pub(crate) change_max_ms: f64,
+    pub(crate) api_of_one_mib: f64,
+    pub(crate) api_of_all_mib: f64,
+    pub(crate) operator_of_one_mib: f64,
+    pub(crate) operator_of_all_mib: f64,
+    pub(crate) idle_s: f64,
+    /// Calls a minute while nothing happens.
+    pub(crate) operator_calls: f64,
+    pub(crate) api_calls: f64,
+    /// Processor time a minute while nothing happens, in milliseconds.
+    pub(crate) operator_idle_cpu_ms: f64,
+    pub(crate) api_idle_cpu_ms: f64,
 }
 
 impl Figures {

@@ -26,8 +26,12 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Import> {
     };
     let temporary = folder()?;
     let server = Server::start(args, &temporary.path().join("import")).await?;
-    cli::run(args, &server, ["apply".as_ref(), "-f".as_ref(), args.flights.as_os_str(), "--wait".as_ref()])
-        .await?;
+    cli::run(
+        args,
+        &server.config(),
+        ["apply".as_ref(), "-f".as_ref(), args.flights.as_os_str(), "--wait".as_ref()],
+    )
+    .await?;
     for table in TARGETS {
         let file = find(&data, table).with_context(|| format!("{} holds no {table}", data.display()))?;
         import(args, &server, table, &file).await?;
@@ -57,7 +61,8 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Import> {
 /// How many rows were imported, and the most memory that the CLI took.
 async fn import(args: &Args, server: &Server, table: &str, file: &Path) -> anyhow::Result<(u64, f64)> {
     let arguments = ["record", "import", table, "--null", "NA", "-f"].map(std::ffi::OsStr::new);
-    let mut child = cli::command(args, server, arguments.into_iter().chain([file.as_os_str()])).spawn()?;
+    let mut child =
+        cli::command(args, &server.config(), arguments.into_iter().chain([file.as_os_str()])).spawn()?;
     let pid = child.id().context("the import ended at once")?;
     let mut peak: f64 = 0.0;
     while child.try_wait()?.is_none() {

@@ -3,6 +3,7 @@
 //! It never fails on speed, only on wrong answers: a figure without a correct system behind it says nothing.
 
 mod args;
+mod calls;
 mod capture;
 mod cli;
 mod compare;
@@ -18,6 +19,7 @@ mod process;
 mod report;
 mod schemas;
 mod server;
+mod split;
 mod starts;
 
 use std::process::ExitCode;

@@ -45,11 +45,19 @@ impl Orders {
     pub(crate) async fn set_up(args: &Args, server: &Server) -> anyhow::Result<Self> {
         let file: PathBuf = server.dir().with_extension("yaml");
         std::fs::write(&file, SCHEMA)?;
-        cli::run(args, server, ["apply".as_ref(), "-f".as_ref(), file.as_os_str(), "--wait".as_ref()])
-            .await?;
+        cli::run(
+            args,
+            &server.config(),
+            ["apply".as_ref(), "-f".as_ref(), file.as_os_str(), "--wait".as_ref()],
+        )
+        .await?;
         let token = async |arguments: &[&str]| {
-            cli::run(args, server, ["auth", "token", "--expires", "12h", "--actor"].iter().chain(arguments))
-                .await
+            cli::run(
+                args,
+                &server.config(),
+                ["auth", "token", "--expires", "12h", "--actor"].iter().chain(arguments),
+            )
+            .await
         };
         let loader = token(&["loader", "--roles", "loader"]).await?;
         let clerk = token(&["clerk", "--roles", "clerk", "--attribute", "region=west"]).await?;

@@ -23,7 +23,6 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone, Deserialize)]
 struct Endpoints {
     api: String,
-    kubernetes: String,
     postgres: String,
 }
 
@@ -50,10 +49,6 @@ impl Server {
 
     pub(crate) fn api(&self) -> anyhow::Result<SocketAddr> {
         address(&self.endpoints.api)
-    }
-
-    pub(crate) fn kubernetes(&self) -> anyhow::Result<SocketAddr> {
-        address(&self.endpoints.kubernetes)
     }
 
     /// The owner's login.

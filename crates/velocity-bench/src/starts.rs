@@ -42,12 +42,14 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Start> {
 async fn apply(args: &Args, server: &Server, dir: &Path, number: usize) -> anyhow::Result<f64> {
     let file = dir.join(format!("schema-{number}.json"));
     std::fs::write(&file, definition(&namespace("start"), "start", number).to_string())?;
-    let token = cli::run(args, server, ["auth", "token", "--actor", "bench", "--roles", "writer"]).await?;
+    let token =
+        cli::run(args, &server.config(), ["auth", "token", "--actor", "bench", "--roles", "writer"]).await?;
     let mut connection = Connection::open(server.api()?).await?;
     let body = br#"{"name":"first","amount":1.25}"#;
     let post = request("POST", &endpoint("start", number), &token, Some(("application/json", body)));
     let started = Instant::now();
-    cli::run(args, server, ["apply".as_ref(), "-f".as_ref(), file.as_os_str(), "--wait".as_ref()]).await?;
+    cli::run(args, &server.config(), ["apply".as_ref(), "-f".as_ref(), file.as_os_str(), "--wait".as_ref()])
+        .await?;
     connection.expect(&post, 201).await?;
     Ok(started.elapsed().as_secs_f64())
 }
