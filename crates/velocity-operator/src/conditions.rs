@@ -76,69 +76,89 @@ pub(crate) fn status(basis: &Basis<'_>, reached: &Reached) -> SchemaDefinitionSt
     status.spec_hash.clone_from(&reached.provisioned);
     status.pending_operations.clear();
     status.plan_hash = None;
+    let mut draft = Draft { basis, status };
     let serving = reached.provisioned.is_some();
-    let mut set = |kind: &str, yes: bool, reason: &str, message: &str| {
-        set_condition(&mut status.conditions, condition_of(basis, kind, yes, reason, message));
-    };
     match &reached.outcome {
-        Outcome::Ready { schema, .. } => {
-            for kind in [
-                condition::READY,
-                condition::TABLE_READY,
-                condition::POLICIES_READY,
-                condition::HISTORY_READY,
-            ] {
-                set(kind, true, reason::PROVISIONED, &ready_message(kind, schema));
-            }
-            set(condition::MIGRATION_BLOCKED, false, reason::NOTHING_PENDING, "");
-            match search_message(schema) {
-                Some(message) => set(condition::SEARCH_READY, true, reason::PROVISIONED, &message),
-                None => status.conditions.retain(|condition| condition.kind != condition::SEARCH_READY),
-            }
-            status.phase = Some(Phase::Ready);
-            place(&mut status, schema);
-        }
-        Outcome::Waiting { schema, waiting } => {
-            set(condition::READY, false, reason::WAITING_FOR_REFERENCE, &waiting_message(waiting, serving));
-            set(condition::MIGRATION_BLOCKED, false, reason::NOTHING_PENDING, "");
-            status.phase = Some(Phase::Provisioning);
-            place(&mut status, schema);
-        }
-        Outcome::Blocked { schema, change } => {
-            let message = blocked_message(change, serving);
-            set(condition::READY, false, reason::CHANGE_BLOCKED, &message);
-            set(condition::MIGRATION_BLOCKED, true, missing_reason(change.missing), &message);
-            status.phase = Some(Phase::Blocked);
-            status.pending_operations = pending::blocked(&change.pending);
-            status.plan_hash = Some(change.hash.clone());
-            place(&mut status, schema);
-        }
-        Outcome::Running { schema, steps, stand } => {
-            let why = if stand.locked_out { reason::WAITING_FOR_LOCK } else { reason::APPLYING };
-            set(condition::READY, false, why, &running_message(steps, stand, serving));
-            set(condition::MIGRATION_BLOCKED, false, reason::NOTHING_PENDING, "");
-            status.phase = Some(Phase::Provisioning);
-            status.pending_operations = pending::running(steps, stand);
-            place(&mut status, schema);
-        }
-        Outcome::Invalid(violations) => {
-            set(condition::READY, false, reason::INVALID_SPEC, &violations.to_string());
-            status.phase = Some(Phase::Failed);
-        }
-        Outcome::Claimed(why) => {
-            set(condition::READY, false, reason::ALREADY_CLAIMED, why);
-            status.phase = Some(Phase::Failed);
-        }
-        Outcome::Failed { schema, reason: why } => {
-            set(condition::READY, false, reason::STATEMENT_FAILED, why);
-            status.phase = Some(Phase::Failed);
-            place(&mut status, schema);
-        }
+        Outcome::Ready { schema, .. } => draft.ready(schema),
+        Outcome::Waiting { schema, waiting } => draft.waiting(schema, waiting, serving),
+        Outcome::Blocked { schema, change } => draft.blocked(schema, change, serving),
+        Outcome::Running { schema, steps, stand } => draft.running(schema, steps, stand, serving),
+        Outcome::Invalid(violations) => draft.failed(None, reason::INVALID_SPEC, &violations.to_string()),
+        Outcome::Claimed(why) => draft.failed(None, reason::ALREADY_CLAIMED, why),
+        Outcome::Failed { schema, reason: why } => draft.failed(Some(schema), reason::STATEMENT_FAILED, why),
     }
     if let Some(drifted) = drifted(basis, reached) {
-        set_condition(&mut status.conditions, drifted);
+        set_condition(&mut draft.status.conditions, drifted);
     }
-    status
+    draft.status
+}
+
+/// A status in the making.
+struct Draft<'a> {
+    basis: &'a Basis<'a>,
+    status: SchemaDefinitionStatus,
+}
+
+impl Draft<'_> {
+    fn set(&mut self, kind: &str, yes: bool, reason: &str, message: &str) {
+        let condition = condition_of(self.basis, kind, yes, reason, message);
+        set_condition(&mut self.status.conditions, condition);
+    }
+
+    fn place(&mut self, schema: &Schema) {
+        self.status.table = Some(TableNames::of(schema.path()).display());
+        self.status.endpoint = Some(schema.path().endpoint());
+    }
+
+    fn ready(&mut self, schema: &Schema) {
+        let kinds =
+            [condition::READY, condition::TABLE_READY, condition::POLICIES_READY, condition::HISTORY_READY];
+        for kind in kinds {
+            self.set(kind, true, reason::PROVISIONED, &ready_message(kind, schema));
+        }
+        match search_message(schema) {
+            Some(message) => self.set(condition::SEARCH_READY, true, reason::PROVISIONED, &message),
+            None => self.status.conditions.retain(|condition| condition.kind != condition::SEARCH_READY),
+        }
+        self.set(condition::MIGRATION_BLOCKED, false, reason::NOTHING_PENDING, "");
+        self.status.phase = Some(Phase::Ready);
+        self.place(schema);
+    }
+
+    fn waiting(&mut self, schema: &Schema, waiting: &[Waiting], serving: bool) {
+        let message = waiting_message(waiting, serving);
+        self.set(condition::READY, false, reason::WAITING_FOR_REFERENCE, &message);
+        self.set(condition::MIGRATION_BLOCKED, false, reason::NOTHING_PENDING, "");
+        self.status.phase = Some(Phase::Provisioning);
+        self.place(schema);
+    }
+
+    fn blocked(&mut self, schema: &Schema, change: &Blocked, serving: bool) {
+        let message = blocked_message(change, serving);
+        self.set(condition::READY, false, reason::CHANGE_BLOCKED, &message);
+        self.set(condition::MIGRATION_BLOCKED, true, missing_reason(change.missing), &message);
+        self.status.phase = Some(Phase::Blocked);
+        self.status.pending_operations = pending::blocked(&change.pending);
+        self.status.plan_hash = Some(change.hash.clone());
+        self.place(schema);
+    }
+
+    fn running(&mut self, schema: &Schema, steps: &[Step], stand: &Stand, serving: bool) {
+        let why = if stand.locked_out { reason::WAITING_FOR_LOCK } else { reason::APPLYING };
+        self.set(condition::READY, false, why, &running_message(steps, stand, serving));
+        self.set(condition::MIGRATION_BLOCKED, false, reason::NOTHING_PENDING, "");
+        self.status.phase = Some(Phase::Provisioning);
+        self.status.pending_operations = pending::running(steps, stand);
+        self.place(schema);
+    }
+
+    fn failed(&mut self, schema: Option<&Schema>, reason: &str, why: &str) {
+        self.set(condition::READY, false, reason, why);
+        self.status.phase = Some(Phase::Failed);
+        if let Some(schema) = schema {
+            self.place(schema);
+        }
+    }
 }
 
 /// What is known about drift: nothing new where the live table was not compared with a spec that is provisioned.
@@ -222,11 +242,6 @@ fn condition_of(basis: &Basis<'_>, kind: &str, yes: bool, reason: &str, message:
         last_transition_time: basis.now.to_owned(),
         observed_generation: basis.generation,
     }
-}
-
-fn place(status: &mut SchemaDefinitionStatus, schema: &Schema) {
-    status.table = Some(TableNames::of(schema.path()).display());
-    status.endpoint = Some(schema.path().endpoint());
 }
 
 fn ready_message(kind: &str, schema: &Schema) -> String {

@@ -88,7 +88,10 @@ async fn attempt(object: &Arc<DynamicObject>, context: &Arc<Context>) -> Attempt
     } else {
         match work(&context.quick, &order, Lane::Quick).await {
             Ok(End::Reached(reached)) => return Attempt::Reached(reached),
-            Ok(End::Long(steps)) => steps,
+            Ok(End::Long(steps)) => {
+                context.slow.add(object);
+                steps
+            }
             Err(error) => return Attempt::Failed(error),
         }
     };

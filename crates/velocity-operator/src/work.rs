@@ -28,6 +28,9 @@ const CREATE_MAX: Duration = Duration::from_secs(15);
 /// A table of this size is looked at as a whole within milliseconds, and indexed within the time of the quick lane.
 const SMALL_ROWS: i64 = 50_000;
 const SMALL_BYTES: i64 = 32 * 1024 * 1024;
+/// How often, and how far apart, a job tries to get the schema's lock.
+const BUSY_ATTEMPTS: usize = 20;
+const BUSY_PAUSE: Duration = Duration::from_millis(100);
 /// How often a plan may ask to be followed by another.
 const ROUNDS: usize = 8;
 
@@ -122,7 +125,7 @@ pub(crate) async fn work(pool: &OwnerPool, order: &Order, lane: Lane<'_>) -> Res
             facts: Vec::new(),
         }));
     }
-    if !answer(lock(session.client(), &order.path(), lane.lock_timeout())).await? {
+    if !hold(&mut session, &order.path(), lane).await? {
         session.finish();
         return Err(Error::Busy);
     }
@@ -139,6 +142,20 @@ pub(crate) async fn work(pool: &OwnerPool, order: &Order, lane: Lane<'_>) -> Res
         Stop::Reached(outcome, provisioned) => End::Reached(Reached { outcome, provisioned, facts }),
         Stop::Handed(steps) | Stop::Overran(steps) => End::Long(steps),
     })
+}
+
+/// Takes the schema's lock. A job insists: the session that the quick lane has just given up may take a moment to end.
+async fn hold(session: &mut Session, path: &str, lane: Lane<'_>) -> Result<bool, Error> {
+    for _ in 0..BUSY_ATTEMPTS {
+        if answer(lock(session.client(), path, lane.lock_timeout())).await? {
+            return Ok(true);
+        }
+        if lane.is_quick() {
+            break;
+        }
+        tokio::time::sleep(BUSY_PAUSE).await;
+    }
+    Ok(false)
 }
 
 /// Where the work on a schema ends for now.
