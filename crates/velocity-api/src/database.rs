@@ -19,6 +19,7 @@ use velocity_store::wire::{
     Params, Pipeline, PowerfulLogin, Session, Statement, refuse_powerful_login,
 };
 
+use crate::handlers::platform::Login;
 use crate::informer::{Provisioned, ProvisionedSpecs};
 
 /// How long the database may take to answer when it is asked whether it is there. Below the second that probes wait.
@@ -47,6 +48,7 @@ pub struct Database {
     records: Records,
     mux: Mux,
     exclusive: Exclusive,
+    login: Login,
 }
 
 impl Database {
@@ -64,12 +66,18 @@ impl Database {
         drop(connection);
         let (mux, exclusive) =
             (Mux::new((*config).clone(), mux), Exclusive::new((*config).clone(), exclusive));
-        Ok(Self { records: Records::new(mux.clone(), exclusive.clone(), cursor_key), mux, exclusive })
+        let login = Login::new(url)?;
+        Ok(Self { records: Records::new(mux.clone(), exclusive.clone(), cursor_key), mux, exclusive, login })
     }
 
     /// The records.
     pub fn records(&self) -> &Records {
         &self.records
+    }
+
+    /// Looks at the catalog, for administration.
+    pub(crate) fn login(&self) -> &Login {
+        &self.login
     }
 
     /// Whether the database answers now.

@@ -7,7 +7,7 @@ use axum::routing::{get, post};
 use http::header::CONTENT_TYPE;
 
 use crate::handlers::{
-    bulk, create, delete, describe, export, fallback, history, list, operations, patch, read, replace,
+    bulk, create, delete, describe, export, fallback, history, list, operations, patch, platform, read, replace,
     undelete,
 };
 use crate::metrics::Metrics;
@@ -51,6 +51,8 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     on("GET", "/api/openapi.json", "openapi"),
     on("GET", "/api", "listSchemas"),
     on("GET", "/auth/whoami", "whoami"),
+    on("POST", "/platform/plan", "plan"),
+    on("GET", "/platform/drift", "drift"),
     on("GET", "/healthz", "healthz"),
     on("GET", "/readyz", "readyz"),
     on("GET", "/version", "version"),
@@ -66,7 +68,7 @@ pub(crate) fn endpoint(method: &str, template: &str) -> Option<EndpointId> {
 const LATER: &[(&str, &str)] = &[
     ("/import", "server-side import"),
     ("/query", "the query language"),
-    ("/search", "search"),
+    ("/search", "ranked search"),
     ("/changes", "the change stream"),
     ("/snapshots", "snapshots"),
     ("/archive/query", "the archive"),
@@ -77,7 +79,7 @@ const LATER: &[(&str, &str)] = &[
     ("/{id}/unarchive", "the archive"),
 ];
 const LATER_ELSEWHERE: &[(&str, &str)] = &[
-    ("/api/{org}/search", "search"),
+    ("/api/{org}/search", "search across schemas"),
     ("/docs", "the API browser"),
     ("/platform/{*rest}", "administration"),
     ("/auth/login", "browser login"),
@@ -104,6 +106,8 @@ pub(crate) fn routes() -> Router<Api> {
         .route("/api", get(describe::list_schemas))
         .route("/api/openapi.json", get(describe::openapi))
         .route("/auth/whoami", get(operations::whoami))
+        .route("/platform/plan", post(platform::plan_schema))
+        .route("/platform/drift", get(platform::show_drift))
         .route("/healthz", get(operations::healthz))
         .route("/readyz", get(operations::readyz))
         .route("/version", get(operations::version));

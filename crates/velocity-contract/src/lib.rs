@@ -9,9 +9,11 @@ pub mod bulk;
 pub mod code;
 #[cfg(feature = "crd")]
 pub mod crd;
+pub mod drift;
 pub mod history;
 pub mod listing;
 pub mod page;
+pub mod plan;
 pub mod problem;
 #[cfg(feature = "crd")]
 pub mod resource;

@@ -5,6 +5,7 @@
 //! so whoever holds one never checks names, lengths or types again.
 
 pub mod cel;
+pub mod changes;
 pub mod decimal;
 pub mod field;
 pub mod input;

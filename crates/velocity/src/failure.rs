@@ -87,6 +87,12 @@ impl Failure {
         self
     }
 
+    /// The same with another code, for commands whose codes are their own.
+    pub(crate) fn with_exit(mut self, exit: Exit) -> Self {
+        self.exit = self.exit.map(|_| exit);
+        self
+    }
+
     pub(crate) fn exit(&self) -> Option<Exit> {
         self.exit
     }

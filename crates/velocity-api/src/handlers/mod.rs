@@ -10,6 +10,7 @@ pub(crate) mod history;
 pub(crate) mod list;
 pub(crate) mod operations;
 pub(crate) mod patch;
+pub(crate) mod platform;
 pub(crate) mod read;
 pub(crate) mod replace;
 pub(crate) mod undelete;

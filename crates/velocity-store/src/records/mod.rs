@@ -9,6 +9,7 @@ mod error;
 mod export;
 mod history;
 mod lane;
+mod look;
 mod once;
 mod read;
 mod record;

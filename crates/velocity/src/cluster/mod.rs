@@ -92,6 +92,12 @@ impl Cluster {
         self.call(Method::PATCH, path, AS_JSON, Some(body)).await
     }
 
+    /// Changes what the body names.
+    pub(crate) async fn merge(&self, path: &str, patch: &Value) -> Outcome<Answer> {
+        let body = ("application/merge-patch+json", patch.to_string());
+        self.call(Method::PATCH, path, AS_JSON, Some(body)).await
+    }
+
     /// Creates what the body says.
     pub(crate) async fn create(&self, path: &str, object: &Value) -> Outcome<Answer> {
         self.call(Method::POST, path, AS_JSON, Some(("application/json", object.to_string()))).await

@@ -17,7 +17,7 @@ use crate::session::Session;
 mod wait;
 
 /// Who owns the fields that we apply.
-const FIELD_MANAGER: &str = "velocity-cli";
+pub(super) const FIELD_MANAGER: &str = "velocity-cli";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

@@ -2,11 +2,15 @@
 
 use std::fmt::Write;
 
+use velocity_contract::status::{OperationClass, PendingOperation};
+
 use super::get::Place;
+use super::target;
 use crate::cluster::{Cluster, Kinds};
 use crate::failure::Outcome;
 use crate::output::Out;
 use crate::output::json::Json;
+use crate::output::operations;
 use crate::output::table::Table;
 use crate::server::segment;
 use crate::session::Session;
@@ -142,22 +146,28 @@ fn conditions(out: &Out, object: &Json) -> Table {
 
 /// Each step with its SQL in full: it is what somebody may have to approve.
 fn pending(out: &Out, object: &Json, page: &mut String) {
-    let steps = object.at(&["status", "pendingOperations"]).and_then(Json::as_array).unwrap_or_default();
+    let steps = object.at(&["status", "pendingOperations"]).map(Json::pretty).unwrap_or_default();
+    // A status of another shape is shown by `get -o yaml`; here it has nothing to show.
+    let steps: Vec<PendingOperation> = serde_json::from_str(&steps).unwrap_or_default();
     if steps.is_empty() {
         return;
     }
     let _ = write!(page, "\n{}", out.color.bold("Pending operations"));
-    if let Some(hash) = object.text_at(&["status", "planHash"]) {
+    let hash = object.text_at(&["status", "planHash"]);
+    if let Some(hash) = hash {
         let _ = write!(page, " (plan {hash})");
     }
     page.push('\n');
-    for step in steps {
-        let text = |key: &str| step.text_at(&[key]).unwrap_or_default();
-        let _ = writeln!(page, "  {} [{}, lock: {}]", text("summary"), text("class"), text("lock"));
-        let _ = writeln!(page, "    why: {}", text("reason"));
-        for line in text("sql").lines() {
-            let _ = writeln!(page, "    {line}");
-        }
+    page.push_str(&operations::listed(
+        out.color,
+        &operations::of_status(&steps),
+        "  ",
+        operations::Detail::Full,
+    ));
+    let is_breaking = steps.iter().any(|step| step.class == OperationClass::Breaking);
+    if let (Some(hash), Some(name), true) = (hash, object.text_at(&["metadata", "name"]), is_breaking) {
+        let command = target::approve_command(name, object.text_at(&["metadata", "namespace"]), hash);
+        let _ = writeln!(page, "\n  To have it done: {command}");
     }
 }
 

@@ -20,12 +20,20 @@ pub(crate) struct Args {
     /// Only those with these labels: app=shop,tier!=test
     #[arg(short = 'l', long, value_name = "SELECTOR")]
     selector: Option<String>,
+    /// In every namespace, which is also what happens without --namespace
+    #[arg(short = 'A', long)]
+    all_namespaces: bool,
     /// Keep showing changes
     #[arg(short, long)]
     watch: bool,
 }
 
 pub(super) async fn run(session: &Session, args: &Args) -> Outcome {
+    if let (true, Some(namespace)) = (args.all_namespaces, session.namespace()) {
+        return Err(Failure::usage(format!(
+            "--all-namespaces and --namespace {namespace} contradict each other"
+        )));
+    }
     let cluster = session.cluster().await?;
     let kind = Kinds::of(&cluster).called(&args.kind).await?;
     let place = Place::of(session, &kind, args.name.as_deref(), args.selector.as_deref());

@@ -1,16 +1,22 @@
 //! The commands: a file each, noun by noun.
 
 mod apply;
+mod approve;
 mod auth;
 mod completion;
 mod context;
 mod delete;
 mod describe;
+mod diff;
+mod drift;
+mod explain;
 mod get;
 mod health;
 mod history;
+mod reconcile;
 mod record;
 mod status;
+mod target;
 mod validate;
 mod version;
 
@@ -33,6 +39,16 @@ pub(crate) enum Command {
     Describe(describe::Args),
     /// Delete resources
     Delete(delete::Args),
+    /// Show what resource files would change: fields, access, and the SQL with its locks
+    Diff(diff::Args),
+    /// Agree to a change that breaks something, exactly as it is planned
+    Approve(approve::Args),
+    /// Compare the database with what is declared, and have it repaired
+    Drift(drift::Args),
+    /// Ask the operator to look at a resource again
+    Reconcile(reconcile::Args),
+    /// Explain kinds of resources and their fields
+    Explain(explain::Args),
     /// Check resource files without any server
     Validate(validate::Args),
     /// Work with the records of a schema
@@ -64,6 +80,11 @@ pub(crate) async fn run(cli: Cli) -> Outcome<ExitCode> {
         Command::Get(args) => get::run(&session, &args).await?,
         Command::Describe(args) => describe::run(&session, &args).await?,
         Command::Delete(args) => delete::run(&session, &args).await?,
+        Command::Diff(args) => return diff::run(&session, &args).await,
+        Command::Approve(args) => approve::run(&session, &args).await?,
+        Command::Drift(args) => return drift::run(&session, &args).await,
+        Command::Reconcile(args) => reconcile::run(&session, &args).await?,
+        Command::Explain(args) => explain::run(&session, &args)?,
         Command::Validate(args) => return validate::run(&session, &args),
         Command::Record(command) => return record::run(&session, command).await,
         Command::History(args) => history::run(&session, &args).await?,

@@ -91,15 +91,22 @@ async fn schemas(session: &Session) -> Outcome<Schemas> {
     for item in list["items"].as_array().into_iter().flatten() {
         let phase = item["status"]["phase"].as_str().unwrap_or("Unseen");
         *schemas.by_phase.entry(phase.to_owned()).or_default() += 1;
-        if phase != "Ready" {
+        let of = |kind: &str| {
+            let mut all = item["status"]["conditions"].as_array().into_iter().flatten();
+            all.find(|condition| condition["type"] == *kind)
+        };
+        let drifted = of("Drifted").filter(|condition| condition["status"] == "True");
+        if phase != "Ready" || drifted.is_some() {
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-            let ready =
-                item["status"]["conditions"].as_array().into_iter().flatten().find(|c| c["type"] == "Ready");
+            let (word, condition) = match (phase, drifted) {
+                ("Ready", Some(drifted)) => ("Drifted", Some(drifted)),
+                _ => (phase, of("Ready")),
+            };
             schemas.waiting.push(Waiting {
                 name: text(&item["metadata"]["name"]),
                 namespace: text(&item["metadata"]["namespace"]),
-                phase: phase.to_owned(),
-                message: ready
+                phase: word.to_owned(),
+                message: condition
                     .map_or_else(|| "no operator has looked at it yet".to_owned(), |c| text(&c["message"])),
             });
         }

@@ -8,9 +8,9 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use crate::failure::{Failure, Outcome};
-use crate::manifest::read_all;
+use crate::manifest::{Document, read_all};
 use crate::session::Session;
-use check::Finding;
+pub(super) use check::{Finding, data, property};
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -26,26 +26,14 @@ pub(crate) struct Args {
 }
 
 pub(super) fn run(session: &Session, args: &Args) -> Outcome<ExitCode> {
-    // A file that cannot be read as YAML is one more invalid file: it must not hide the others.
-    let mut documents = Vec::new();
-    let mut findings = Vec::new();
-    for file in &args.filenames {
-        match read_all(std::slice::from_ref(file), args.recursive) {
-            Ok(read) => documents.extend(read),
-            Err(failure) => findings.push(Finding::unreadable(&failure, &file.display().to_string())),
-        }
-    }
-    findings.extend(check::all(&documents));
+    let (documents, findings) = read(&args.filenames, args.recursive);
     if session.out.is_structured() {
         session.out.serialized(&json!({
             "valid": findings.is_empty(), "resources": documents.len(),
             "violations": findings.iter().map(Finding::to_json).collect::<Vec<_>>(),
         }))?;
     } else {
-        let annotate = std::env::var("GITHUB_ACTIONS").is_ok_and(|value| value == "true");
-        for finding in &findings {
-            session.out.line(&if annotate { finding.annotation() } else { finding.line() })?;
-        }
+        tell(session, &findings)?;
     }
     if findings.is_empty() {
         if !session.out.is_structured() {
@@ -54,9 +42,43 @@ pub(super) fn run(session: &Session, args: &Args) -> Outcome<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
+    Err(count(session, &findings))
+}
+
+/// All documents, and everything that is wrong with them. A file that cannot be read as YAML is one more invalid file: it
+/// must not hide the others.
+pub(super) fn read(filenames: &[PathBuf], recursive: bool) -> (Vec<Document>, Vec<Finding>) {
+    let mut documents = Vec::new();
+    let mut findings = Vec::new();
+    for file in filenames {
+        match read_all(std::slice::from_ref(file), recursive) {
+            Ok(read) => documents.extend(read),
+            Err(failure) => findings.push(Finding::unreadable(&failure, &file.display().to_string())),
+        }
+    }
+    findings.extend(check::all(&documents));
+    (documents, findings)
+}
+
+/// Whether lines are for GitHub.
+pub(super) fn annotates() -> bool {
+    std::env::var("GITHUB_ACTIONS").is_ok_and(|value| value == "true")
+}
+
+/// A line for each violation.
+pub(super) fn tell(session: &Session, findings: &[Finding]) -> Outcome {
+    let annotate = annotates();
+    for finding in findings {
+        session.out.line(&if annotate { finding.annotation() } else { finding.line() })?;
+    }
+    Ok(())
+}
+
+/// How it ends when there are some.
+pub(super) fn count(session: &Session, findings: &[Finding]) -> Failure {
     if session.out.is_structured() {
-        return Err(Failure::told());
+        return Failure::told();
     }
     let plural = if findings.len() == 1 { "violation" } else { "violations" };
-    Err(Failure::failed(format!("{} {plural}", findings.len())))
+    Failure::failed(format!("{} {plural}", findings.len()))
 }

@@ -1,8 +1,10 @@
 //! What commands print.
 
+pub(crate) mod ask;
 pub(crate) mod format;
 pub(crate) mod json;
 pub(crate) mod jsonpath;
+pub(crate) mod operations;
 pub(crate) mod progress;
 pub(crate) mod style;
 pub(crate) mod table;

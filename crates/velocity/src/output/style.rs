@@ -16,6 +16,12 @@ pub(crate) fn for_stderr() -> Color {
     Color(AutoStream::choice(&std::io::stderr()) != ColorChoice::Never)
 }
 
+/// No colours, for tests.
+#[cfg(test)]
+pub(crate) fn none() -> Color {
+    Color(false)
+}
+
 impl Color {
     fn paint(self, code: &str, text: &str) -> String {
         if self.0 { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
@@ -23,6 +29,18 @@ impl Color {
 
     pub(crate) fn red(self, text: &str) -> String {
         self.paint("1;31", text)
+    }
+
+    pub(crate) fn green(self, text: &str) -> String {
+        self.paint("32", text)
+    }
+
+    pub(crate) fn yellow(self, text: &str) -> String {
+        self.paint("33", text)
+    }
+
+    pub(crate) fn dim(self, text: &str) -> String {
+        self.paint("2", text)
     }
 
     pub(crate) fn cyan(self, text: &str) -> String {
@@ -38,7 +56,7 @@ impl Color {
         match word {
             "Ready" | "True" | "ready" | "ok" => self.paint("32", word),
             "Failed" | "failed" | "unreachable" | "not ready" => self.paint("31", word),
-            "Provisioning" | "Terminating" | "Blocked" => self.paint("33", word),
+            "Provisioning" | "Terminating" | "Blocked" | "Drifted" => self.paint("33", word),
             _ => word.to_owned(),
         }
     }

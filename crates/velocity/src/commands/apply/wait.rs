@@ -5,12 +5,15 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use velocity_contract::API_VERSION;
-use velocity_contract::status::{Phase, SchemaDefinitionStatus, find_condition};
+use velocity_contract::status::{OperationClass, Phase, SchemaDefinitionStatus, find_condition};
 
+use super::super::target;
 use super::Applied;
 use crate::cluster::Cluster;
 use crate::failure::{Exit, Failure, Outcome};
+use crate::output::operations;
 use crate::output::progress::Progress;
+use crate::output::style;
 use crate::server::{Request, Server};
 use crate::session::Session;
 
@@ -105,9 +108,19 @@ async fn provisioned(cluster: &Cluster, resource: &Applied) -> Outcome<Look<(Str
     match (status.phase, status.endpoint, status.spec_hash) {
         (Some(Phase::Ready), Some(endpoint), Some(hash)) => Ok(Look::Done((endpoint, hash))),
         (Some(phase @ (Phase::Blocked | Phase::Failed | Phase::Terminating)), ..) => {
-            let operations = status.pending_operations.iter();
-            let details = operations.map(|step| format!("{}: {} [{}]", step.summary, step.reason, step.sql));
-            Err(Failure::failed(format!("{phase}: {reason}")).with_details(details))
+            let steps = operations::of_status(&status.pending_operations);
+            let page = operations::listed(style::for_stderr(), &steps, "", operations::Detail::Full);
+            let failure =
+                Failure::failed(format!("{phase}: {reason}")).with_details(page.lines().map(str::to_owned));
+            let is_breaking = steps.iter().any(|step| step.class == OperationClass::Breaking);
+            Err(match status.plan_hash.filter(|_| is_breaking) {
+                Some(hash) => {
+                    let command =
+                        target::approve_command(&resource.name, resource.namespace.as_deref(), &hash);
+                    failure.with_help(format!("if you agree to exactly this plan: {command}"))
+                }
+                None => failure,
+            })
         }
         (phase, ..) => {
             let phase = phase.map_or("not seen", Phase::as_str);

@@ -1,7 +1,7 @@
 //! `velocity record get`.
 
 use super::show;
-use crate::failure::Outcome;
+use crate::failure::{Exit, Outcome};
 use crate::server::{Request, Schema, segment};
 use crate::session::Session;
 
@@ -16,6 +16,13 @@ pub(crate) struct Args {
 pub(super) async fn run(session: &Session, args: &Args) -> Outcome {
     let server = session.server()?;
     let schema = Schema::resolve(server, &args.schema).await?;
-    let reply = server.send(&Request::get(schema.route(&segment(&args.id)))).await?;
+    let reply = server.send(&Request::get(schema.route(&segment(&args.id)))).await.map_err(|failure| {
+        let names_it = failure.message().contains(&args.id);
+        if failure.exit() == Some(Exit::NotFound) && !names_it {
+            failure.while_doing(&format!("{} {}", schema.object(), args.id))
+        } else {
+            failure
+        }
+    })?;
     show::one(session, &schema, &reply.data()?)
 }

@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::manifest::Document;
 
 /// A violation with its place.
-pub(super) struct Finding {
+pub(in crate::commands) struct Finding {
     file: String,
     line: u64,
     resource: String,
@@ -55,8 +55,6 @@ impl Finding {
 
     /// A GitHub workflow command.
     pub(super) fn annotation(&self) -> String {
-        let data = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
-        let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
         format!(
             "::error file={},line={},title={}::{}",
             property(&self.file),
@@ -66,12 +64,22 @@ impl Finding {
         )
     }
 
-    pub(super) fn to_json(&self) -> Value {
+    pub(in crate::commands) fn to_json(&self) -> Value {
         json!({
             "file": self.file, "line": self.line, "resource": self.resource, "path": self.violation.path,
             "rule": self.violation.rule, "message": self.violation.message,
         })
     }
+}
+
+/// A text as the data of a workflow command.
+pub(in crate::commands) fn data(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+/// A text as a property of a workflow command.
+pub(in crate::commands) fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
 }
 
 /// Every violation of every document, in the order of the files.
