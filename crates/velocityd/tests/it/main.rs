@@ -18,5 +18,6 @@ mod nycflights;
 mod operator;
 mod records;
 mod strategies;
+mod stuck;
 mod takeover;
 mod traps;

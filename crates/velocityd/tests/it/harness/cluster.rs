@@ -37,10 +37,10 @@ pub(crate) struct Call {
 /// A Kubernetes API, a Postgres and one `velocityd api`. Operators are started by who needs them.
 pub(crate) struct Cluster {
     // In the order in which they end.
-    api: Role,
+    _api: Role,
     server: Server,
     kubernetes: Kubernetes,
-    database: TestDatabase,
+    _database: TestDatabase,
     pub(crate) postgres: TestCluster,
 }
 
@@ -110,7 +110,7 @@ impl Cluster {
             "velocity/dev",
         ];
         let api = Role::start(&server, "api", database.api_url(), &arguments);
-        (Self { api, server, kubernetes, database, postgres }, operator)
+        (Self { _api: api, server, kubernetes, _database: database, postgres }, operator)
     }
 
     /// Starts one more operator, or the same again.
@@ -118,19 +118,9 @@ impl Cluster {
         Role::operator(&self.server, identity)
     }
 
-    /// What the API has logged.
-    pub(crate) fn api_log(&self) -> String {
-        self.api.log()
-    }
-
     /// The calls to the Kubernetes API since the last look.
     pub(crate) fn calls(&self) -> Vec<Call> {
         std::mem::take(&mut self.kubernetes.calls.lock().unwrap())
-    }
-
-    /// The name of the database.
-    pub(crate) fn database(&self) -> &str {
-        self.database.name()
     }
 }
 

@@ -13,7 +13,7 @@ mod wait;
 
 pub(crate) use actor::{Actor, Reply, escaped, send};
 pub(crate) use cli::{Cli, Ran};
-pub(crate) use cluster::{Call, Cluster, Role};
+pub(crate) use cluster::{Cluster, Role};
 pub(crate) use database::{count, tampering, untampered, untampered_in};
 pub(crate) use domain::{Domain, OPEN, condition, message};
 pub(crate) use programs::{project, velocityd};
