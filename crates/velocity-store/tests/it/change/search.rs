@@ -57,3 +57,28 @@ async fn a_searched_field_is_renamed_dropped_and_becomes_a_text() {
         world.writes_work().await;
     }
 }
+
+#[tokio::test]
+async fn an_extension_that_people_made_elsewhere_is_used_where_it_is() {
+    let world = World::new("search-elsewhere").await;
+    world.sql("create schema \"their own\"; create extension pg_trgm with schema \"their own\"").await;
+    world.begin(&world.item(&FIELDS, "search: {tier: 1, fields: [a]}")).await;
+    world.begin(&world.item(&FIELDS, "search: {tier: 1, fields: [a, b]}")).await;
+    let made = "select string_agg(indexdef, ' ') from pg_indexes where indexname ~ '_pieces$'";
+    assert_eq!(world.one(made).await.matches("\"their own\".gin_trgm_ops").count(), 2);
+}
+
+#[tokio::test]
+async fn tier_1_waits_where_the_extension_cannot_be_made_and_tier_2_does_not() {
+    let world = filled("search-without", "").await;
+    world
+        .sql("create role search_without_extensions nologin; alter schema platform owner to search_without_extensions")
+        .await;
+    let wanted = world.item(&FIELDS, "search: {tier: 1, fields: [a]}");
+    let blocked = world.blocked(&wanted).await;
+    assert!(!blocked.approvable && blocked.reasons().contains("use tier 2"), "{}", blocked.reasons());
+    world.begin(&world.item(&FIELDS, "search: {tier: 2, fields: [a]}")).await;
+    world.sql("create extension pg_trgm").await;
+    world.begin(&wanted).await;
+    world.sql("alter schema platform owner to current_user; drop role search_without_extensions").await;
+}
