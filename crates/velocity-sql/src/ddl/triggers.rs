@@ -140,9 +140,12 @@ fn state(schema: &Schema, row: &str) -> String {
     if objects.len() == 1 { objects.concat() } else { format!("({})", objects.join(" || ")) }
 }
 
+/// Whether the owner writes: the function runs as the owner, so `session_user` is the same only when the owner logged in. It
+/// may give an immutable field a value that has none: the default, when the field becomes a required one.
+const OWNER: &str = "session_user = current_user";
+
 /// Whether a statement is the owner's own rewriting of values in another form, which is no change of a record. The setting
-/// alone is not enough: a client could set it. The function runs as the owner, so `session_user` is the owner only when the
-/// owner logged in.
+/// alone is not enough: a client could set it.
 const BACKFILL: &str =
     "current_setting('velocity.operation', true) = 'BACKFILL' and session_user = current_user";
 
@@ -189,7 +192,7 @@ fn before(schema: &Schema, names: &TableNames) -> String {
             let column = Ident::from(&field.name);
             let literal = quote_literal(field.name.as_str());
             format!(
-                "    if new.{column} is distinct from old.{column} then
+                "    if new.{column} is distinct from old.{column} and not (old.{column} is null and {OWNER}) then
       raise exception 'an immutable field cannot change' using errcode = 'VL002', column = {literal};
     end if;\n"
             )

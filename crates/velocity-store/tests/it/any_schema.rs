@@ -46,7 +46,7 @@ fn text() -> impl Strategy<Value = String> {
     ]
 }
 
-fn kind() -> impl Strategy<Value = Json> {
+pub(crate) fn kind() -> impl Strategy<Value = Json> {
     prop_oneof![
         (prop::option::of(0..5_u32), prop::option::of(5..2_000_000_000_u32), prop::option::of(text())).prop_map(
             |(min, max, default)| json!({"type": "string", "minLength": min.map(|n| n.min(1)), "maxLength": max, "default": default,

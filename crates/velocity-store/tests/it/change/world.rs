@@ -5,7 +5,7 @@ use tokio_postgres::{Client, Row};
 use velocity_schema::Schema;
 use velocity_sql::TableNames;
 use velocity_sql::ddl::{self, Approval, Decision, Plan, Step};
-use velocity_testkit::{PLATFORM, TestDatabase, evolve, provision, schema};
+use velocity_testkit::{PLATFORM, TestCluster, TestDatabase, evolve, provision, schema};
 
 use super::catalog::{difference, shown};
 use crate::planned::MONTH;
@@ -40,8 +40,16 @@ impl Blocked {
 impl World {
     /// Roles belong to the cluster: each test has a domain of its own.
     pub(crate) async fn new(domain: &str) -> Self {
-        let (database, fresh) =
-            (TestDatabase::create_from(&PLATFORM).await, TestDatabase::create_from(&PLATFORM).await);
+        Self::beside(TestDatabase::create_from(&PLATFORM).await, domain).await
+    }
+
+    /// In a Postgres that may be killed.
+    pub(crate) async fn in_cluster(cluster: &TestCluster, domain: &str) -> Self {
+        Self::beside(cluster.create_database_with(&PLATFORM).await, domain).await
+    }
+
+    async fn beside(database: TestDatabase, domain: &str) -> Self {
+        let fresh = TestDatabase::create_from(&PLATFORM).await;
         let (owner, fresh_owner) = (database.owner().await, fresh.owner().await);
         let api = database.client("velocity_api").await;
         Self { database, owner, api, fresh, fresh_owner, domain: domain.to_owned() }
@@ -49,6 +57,12 @@ impl World {
 
     pub(crate) fn pg_schema(&self) -> String {
         format!("any__change__{}", self.domain.replace('-', "_"))
+    }
+
+    /// New connections, after Postgres was away.
+    pub(crate) async fn reconnect(&mut self) {
+        self.owner = self.database.owner().await;
+        self.api = self.database.client("velocity_api").await;
     }
 
     /// The table, as SQL names it.
@@ -223,6 +237,17 @@ impl World {
         assert_eq!(self.one(&sql).await, "0", "a record's head is not its last event's");
     }
 
+    /// A record is written while a change is under way.
+    pub(crate) async fn writes_work_quietly(&self) {
+        let table = self.table();
+        let sql = format!("update {table} set deleted_at = deleted_at where id = (select id from {table} where deleted_at is null order by id limit 1)");
+        self.api(&sql).await.unwrap_or_else(|e| panic!("{sql}: {e:?}"));
+    }
+
+    pub(crate) async fn has_living(&self) -> bool {
+        self.one(&format!("select count(*) from {} where deleted_at is null", self.table())).await != "0"
+    }
+
     /// A record is updated, deleted and undeleted through the domain's role, each with its event, whose state is the row.
     pub(crate) async fn writes_work(&self) {
         let (table, history) = (self.table(), self.history());
@@ -245,5 +270,38 @@ impl World {
         );
         assert_eq!(self.one(&sql).await, "true", "the last event's state is the record");
         self.history_is_sound().await;
+    }
+
+    /// As [`World::is_as_new`], where values that records had were taken from an enum: such a check holds for new values only,
+    /// until those records change.
+    pub(crate) async fn is_as_new_but_for_enums(&self, schema: &Schema) {
+        let again = crate::planned::decide(&mut self.database.owner().await, schema, MONTH, &Approval::default()).await;
+        let Decision::Apply(plan) = again else { panic!("a second plan: {again:#?}") };
+        assert!(plan.is_empty() && plan.foreign.is_empty() && !plan.again, "a second plan: {plan:#?}");
+        let found: Vec<String> = self
+            .shown()
+            .await
+            .into_iter()
+            .map(|line| if line.contains("_enum_check: ") { line.replace(" NOT VALID, valid f", ", valid t") } else { line })
+            .collect();
+        let wanted = self.fresh_catalog(schema).await;
+        assert!(found == wanted, "not as new:\n{}", difference(&found, &wanted));
+    }
+
+    /// Forgets the item and all that was done to it.
+    pub(crate) async fn clear(&self) {
+        let (table, history, pg_schema) = (self.table(), self.history(), self.pg_schema());
+        self.sql(&format!(
+            "do $$ declare gone text; begin
+               if to_regclass('{table}') is null then return; end if;
+               drop table {table}, {history} cascade;
+               for gone in select p.oid::regprocedure from pg_proc p where p.pronamespace = '{pg_schema}'::regnamespace and p.proname like 'item\\_v1\\_%' loop
+                 execute 'drop function ' || gone || ' cascade';
+               end loop;
+               delete from platform.schemas where path like '%/item/v1'; delete from platform.plans; delete from platform.trash;
+               delete from platform.field_changes; delete from platform.backfills;
+             end $$"
+        ))
+        .await;
     }
 }
