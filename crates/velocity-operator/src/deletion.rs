@@ -16,7 +16,7 @@ use velocity_sql::ddl::{Approval, Decision, Plan, delete_plan};
 use velocity_store::ddl::{Change, apply};
 use velocity_store::platform;
 
-use crate::conditions::{self, blocked_message, reason};
+use crate::conditions::{self, Basis, blocked_message, reason};
 use crate::context::Context;
 use crate::error::{Error, answer};
 use crate::jobs::Found;
@@ -83,30 +83,38 @@ pub(crate) async fn reconcile(
                 "the annotation {} is `{policy}`, which is neither `retain` nor `delete`: nothing is deleted, and the object waits; correct or remove the annotation",
                 annotation::DELETION_POLICY
             );
-            if hold(object, api, reason::UNKNOWN_DELETION_POLICY, &text).await? {
-                events::publish(context, object, EventType::Warning, reason::UNKNOWN_DELETION_POLICY, &text)
-                    .await;
-            }
+            let reason = reason::UNKNOWN_DELETION_POLICY;
+            let status = |basis: &Basis<'_>| conditions::terminating(basis, reason, &text);
+            hold(object, context, api, status, Some((reason, &text))).await?;
             Ok(Action::await_change())
         }
         Err(error) => {
             let reason = if error.is_lock() { reason::WAITING_FOR_LOCK } else { reason::RELEASING };
             if error.reason().is_some() {
-                hold(object, api, reason, &format!("{error}; trying again")).await?;
+                let text = format!("{error}; trying again");
+                hold(object, context, api, |basis| conditions::terminating(basis, reason, &text), None)
+                    .await?;
             }
             Err(error)
         }
     }
 }
 
-/// Says why the object is still there; whether that is news.
+/// Says why the object is still there: in its status, and where that is news and a `warning`, in an Event before.
 async fn hold(
     object: &DynamicObject,
+    context: &Context,
     api: &Api<DynamicObject>,
-    reason: &str,
-    text: &str,
-) -> Result<bool, Error> {
-    write(object, api, |before, now| conditions::terminating(&basis(object, before, now), reason, text)).await
+    status: impl FnOnce(&Basis<'_>) -> SchemaDefinitionStatus,
+    warning: Option<(&str, &str)>,
+) -> Result<(), Error> {
+    let before = publish::previous(object);
+    let after = status(&basis(object, &before, &shown(jiff::Timestamp::now())));
+    if let Some((reason, text)) = warning.filter(|_| before != after) {
+        events::publish(context, object, EventType::Warning, reason, text).await;
+    }
+    publish::status(api, object, &after).await?;
+    Ok(())
 }
 
 async fn blocked(
@@ -115,26 +123,10 @@ async fn blocked(
     api: &Api<DynamicObject>,
     change: &Blocked,
 ) -> Result<(), Error> {
-    let news =
-        write(object, api, |before, now| conditions::deletion_blocked(&basis(object, before, now), change))
-            .await?;
-    if news {
-        let outdated = change.outdated.is_some();
-        let reason = if outdated { reason::APPROVAL_OUTDATED } else { reason::DELETION_BLOCKED };
-        events::publish(context, object, EventType::Warning, reason, &blocked_message(change, false)).await;
-    }
-    Ok(())
-}
-
-async fn write(
-    object: &DynamicObject,
-    api: &Api<DynamicObject>,
-    status: impl FnOnce(&SchemaDefinitionStatus, &str) -> SchemaDefinitionStatus,
-) -> Result<bool, Error> {
-    let before = publish::previous(object);
-    let after = status(&before, &shown(jiff::Timestamp::now()));
-    publish::status(api, object, &after).await?;
-    Ok(before != after)
+    let reason = if change.outdated.is_some() { reason::APPROVAL_OUTDATED } else { reason::DELETION_BLOCKED };
+    let text = blocked_message(change, false);
+    hold(object, context, api, |basis| conditions::deletion_blocked(basis, change), Some((reason, &text)))
+        .await
 }
 
 async fn end(object: &DynamicObject, context: &Context) -> Result<Ending, Error> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use kube::Api;
 use kube::api::DynamicObject;
 use kube::runtime::controller::Action;
+use velocity_contract::status::SchemaDefinitionStatus;
 
 use crate::conditions::{self, Basis};
 use crate::context::Context;
@@ -33,7 +34,8 @@ pub(crate) async fn reconcile(object: Arc<DynamicObject>, context: Arc<Context>)
     match attempt(&object, &context).await {
         Attempt::Reached(reached) => settle(&object, &context, &api, &reached).await,
         Attempt::Running(reached) => {
-            show(&object, &api, &reached).await?;
+            let status = after(&object, &publish::previous(&object), &reached);
+            publish::status(&api, &object, &status).await?;
             Ok(Action::await_change())
         }
         Attempt::Elsewhere => Ok(Action::await_change()),
@@ -131,8 +133,10 @@ async fn settle(
 ) -> Result<Action, Error> {
     events::tell_facts(context, object, &reached.facts).await;
     let before = publish::previous(object);
-    let after = show(object, api, reached).await?;
+    let after = after(object, &before, reached);
+    // Before the status: who sees the one finds the other.
     events::tell(context, object, &reached.outcome, &before, &after).await;
+    publish::status(api, object, &after).await?;
     context.slow.forget(object);
     Ok(Action::requeue(match &reached.outcome {
         Outcome::Waiting { .. } => context.retries.next(object, WAITING_MAX),
@@ -152,23 +156,19 @@ async fn settle(
     }))
 }
 
-/// Writes the status.
-async fn show(
+/// The status once that was reached.
+fn after(
     object: &DynamicObject,
-    api: &Api<DynamicObject>,
+    before: &SchemaDefinitionStatus,
     reached: &Reached,
-) -> Result<velocity_contract::status::SchemaDefinitionStatus, Error> {
-    let before = publish::previous(object);
-    let now = shown(jiff::Timestamp::now());
-    let after = conditions::status(&basis(object, &before, &now), reached);
-    publish::status(api, object, &after).await?;
-    Ok(after)
+) -> SchemaDefinitionStatus {
+    conditions::status(&basis(object, before, &shown(jiff::Timestamp::now())), reached)
 }
 
 /// What a status of the object is computed from.
 pub(crate) fn basis<'a>(
     object: &DynamicObject,
-    previous: &'a velocity_contract::status::SchemaDefinitionStatus,
+    previous: &'a SchemaDefinitionStatus,
     now: &'a str,
 ) -> Basis<'a> {
     Basis { previous, generation: object.metadata.generation, now }
