@@ -29,7 +29,7 @@ fn shown(spec: &Json) -> String {
         Tier::Pieces => "",
         Tier::Words(language) => language.as_str(),
     };
-    let fields: Vec<&str> = search.fields.iter().map(|field| field.as_str()).collect();
+    let fields: Vec<&str> = search.fields.iter().map(crate::FieldName::as_str).collect();
     format!("{} {language} {}", search.tier.number(), fields.join(","))
 }
 
