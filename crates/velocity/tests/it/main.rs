@@ -5,8 +5,12 @@
 )]
 
 mod apply;
+mod approve;
 mod auth;
 mod context;
+mod diff;
+mod drift;
+mod explain;
 mod export;
 mod fake_api;
 mod harness;

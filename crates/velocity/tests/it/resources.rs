@@ -88,9 +88,11 @@ fn describing_shows_fields_conditions_and_pending_steps() {
       Ready   False    NeedsApproval   2026-01-01T00:00:00Z   a column would go
 
     Pending operations (plan sha256:plan)
-      drop column note [breaking, lock: ACCESS EXCLUSIVE]
-        why: not approved
-        alter table x drop column note
+      1. drop column note  [breaking, lock: ACCESS EXCLUSIVE]
+         not approved
+         alter table x drop column note
+
+      To have it done: velocity approve schemadefinition/order -n acme-shop-sales --plan sha256:plan
     ");
 }
 
