@@ -95,7 +95,7 @@ async fn a_text_that_cannot_be_searched_for_is_refused_with_a_way_out() {
 #[tokio::test]
 async fn more_words_than_the_index_takes_are_the_callers_error() {
     let app = app("search: { tier: 2, fields: [note] }").await;
-    let note: String = (0..200_000).map(|n| format!("{n:07} ")).collect();
+    let note = (0..200_000).map(|n| format!("{n:07}")).collect::<Vec<_>>().join(" ");
     let reply = app.as_writer().post("", &json!({"code": "L", "amount": 1, "note": note})).await;
     let problem = reply.is_problem(400, "VALIDATION_ERROR");
     assert!(problem.to_string().contains("too many words"), "{problem}");

@@ -247,7 +247,7 @@ async fn a_search_is_looked_up_in_its_index_with_a_row_filter_on() {
 #[tokio::test]
 async fn more_text_than_an_index_of_words_takes_is_the_callers_error_and_not_a_fault() {
     let world = World::new(&paper(SIMPLE)).await;
-    let long: String = (0..200_000).map(|n| format!("{n:07} ")).collect();
+    let long = (0..200_000).map(|n| format!("{n:07}")).collect::<Vec<_>>().join(" ");
     let error = world.create(json!({"name": "long", "note": long})).await.unwrap_err();
     assert!(matches!(error, RecordError::Internal { .. }), "{error:?}");
 }
