@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::jobs::Jobs;
 use crate::retries::Retries;
 use crate::slow::Slow;
+use crate::told::Told;
 
 /// The field manager of what the operator writes.
 pub(crate) const MANAGER: &str = "velocity-operator";
@@ -33,6 +34,7 @@ pub(crate) struct Context {
     pub(crate) retries: Retries,
     pub(crate) jobs: Arc<Jobs>,
     pub(crate) slow: Slow,
+    pub(crate) told: Told,
 }
 
 impl Context {
@@ -50,6 +52,7 @@ impl Context {
             retries: Retries::default(),
             jobs: Jobs::new(usize::from(config.jobs), resource.clone(), pokes),
             slow: Slow::default(),
+            told: Told::default(),
             resource,
             config,
         })

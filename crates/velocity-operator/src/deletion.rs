@@ -67,6 +67,7 @@ pub(crate) async fn reconcile(
             finalizers::take_off(api, object).await?;
             context.retries.forget(object);
             context.slow.forget(object);
+            context.told.forget(object);
             Ok(Action::await_change())
         }
         Ok(Ending::Blocked(change)) => {
@@ -110,7 +111,10 @@ async fn hold(
 ) -> Result<(), Error> {
     let before = publish::previous(object);
     let after = status(&basis(object, &before, &shown(jiff::Timestamp::now())));
-    if let Some((reason, text)) = warning.filter(|_| before != after) {
+    if let Some((reason, text)) = warning
+        && before != after
+        && context.told.is_news(object, reason, text)
+    {
         events::publish(context, object, EventType::Warning, reason, text).await;
     }
     publish::status(api, object, &after).await?;

@@ -72,7 +72,13 @@ pub(crate) async fn tell(
             Some((EventType::Warning, reason::STATEMENT_FAILED, why.clone()))
         }
     };
-    if let Some((kind, reason, text)) = note {
+    let Some((kind, reason, text)) = note else {
+        if matches!(outcome, Outcome::Ready { foreign, .. } if foreign.steps.is_empty()) {
+            context.told.forget(object);
+        }
+        return;
+    };
+    if context.told.is_news(object, reason, &text) {
         log(object, outcome, reason, &text);
         publish(context, object, kind, reason, &text).await;
     }

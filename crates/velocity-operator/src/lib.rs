@@ -26,6 +26,7 @@ mod retries;
 mod session;
 mod slow;
 mod sweep;
+mod told;
 mod validate;
 mod work;
 
