@@ -226,9 +226,10 @@ fn batch(base: &Base<'_>, condition: &str, set: &str) -> String {
     let table = base.names.table_sql().inline();
     let id = base.table.columns.get("id").map_or("text", |column| column.sql_type.as_str());
     format!(
-        "with batch as (select id from {table} where $1::text is null or id > $1::text::{id} order by id limit $2::bigint),
-done as (update {table} t set {set} from batch where t.id = batch.id and {condition})
-select (select id::text from batch order by id desc limit 1), (select count(*) from batch)"
+        "with batch as materialized (select id from {table} where $1::text is null or id > $1::text::{id} order by id limit $2::bigint),
+last as materialized (select id from batch order by id desc limit 1),
+done as (update {table} t set {set} where ($1::text is null or t.id > $1::text::{id}) and t.id <= (select id from last) and {condition})
+select (select id::text from last), (select count(*) from batch)"
     )
 }
 

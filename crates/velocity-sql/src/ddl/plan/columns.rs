@@ -163,10 +163,10 @@ fn require(field: &Field, base: &Base<'_>, draft: &mut Draft) {
     let proof = check_name(field.name.as_str(), "required");
     let column = base.column(field.name.as_str());
     let value = base.value(field);
-    fill(field, base, draft);
     let key = format!("constraint {}", proof.as_str());
     let present = base.table.constraints.get(proof.as_str()).filter(|_| base.is_on(&key, &[&column]));
     if present.is_none() {
+        fill(field, "", base, draft);
         let stale = super::drop_stale(base, &proof);
         let condition = frag![&column, " is not null"].inline();
         let sql = format!("{stale}{}add constraint {proof} check ({condition}) not valid", alter(names));
@@ -185,6 +185,8 @@ fn require(field: &Field, base: &Base<'_>, draft: &mut Draft) {
         draft.built.push(step);
     }
     if present.is_none_or(|definition| super::is_unchecked(definition)) {
+        // What came without a value meanwhile, or was deleted or undeleted just then; from here on none does.
+        fill(field, " again", base, draft);
         draft.built.push(super::validate(&proof, names, Stage::Prepare));
     }
     draft.settles.push(set_not_null(field, base));
@@ -199,23 +201,23 @@ fn require(field: &Field, base: &Base<'_>, draft: &mut Draft) {
 
 /// Gives records without a value the default: an update of each, with its event, by the operator. Deleted records cannot
 /// change; their column is filled without an event, which nobody sees.
-fn fill(field: &Field, base: &Base<'_>, draft: &mut Draft) {
+fn fill(field: &Field, again: &str, base: &Base<'_>, draft: &mut Draft) {
     let Some(default) = default_literal(field) else { return };
     if !base.table.has_rows || matches!(base.of_field(field.name.as_str()), Source::Converted { .. }) {
         return;
     }
     let column = base.column(field.name.as_str());
-    for (living, silent) in [(" and deleted_at is null", false), (" and deleted_at is not null", true)] {
+    for (living, silent) in [(" and deleted_at is not null", true), (" and deleted_at is null", false)] {
         let sql = super::batch(base, &format!("{column} is null{living}"), &format!("{column} = {default}"));
         let of = if silent { "deleted records" } else { "records" };
         let mut step = Step::safe(
             Stage::Prepare,
-            format!("give {of} without {} its default", field.name),
+            format!("give {of} without {} its default{again}", field.name),
             Lock::RowExclusive,
             sql,
         );
         step.how = How::Batches {
-            name: format!("fill {}{}", field.name, if silent { " (deleted)" } else { "" }),
+            name: format!("fill {}{again}{}", field.name, if silent { " (deleted)" } else { "" }),
             silent,
         };
         draft.built.push(step);

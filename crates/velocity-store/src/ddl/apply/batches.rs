@@ -98,8 +98,9 @@ impl Backfill<'_> {
     ) -> Result<(Cursor, bool), ApplyError> {
         let failed = |source| ApplyError::of(self.step, source);
         let transaction = client.transaction().await.map_err(failed)?;
+        // Every batch is a short range of the primary key: a plan for any range would look at the whole table each time.
         let settings = format!(
-            "set local lock_timeout = {}; set local search_path = pg_catalog, pg_temp",
+            "set local lock_timeout = {}; set local search_path = pg_catalog, pg_temp; set local plan_cache_mode = force_custom_plan; set local enable_seqscan = off",
             locks::TIMEOUT_MS
         );
         transaction.batch_execute(&settings).await.map_err(failed)?;

@@ -122,7 +122,7 @@ async fn run(owner: &mut Client, schema: &Schema, plan: &Plan, approved: bool, s
     let progress = move |_: Progress| {
         let mut stop = stop.lock().unwrap();
         if stop.0 == stop.1.at && stop.1.reached.send(()).is_ok() {
-            let _ = stop.1.go_on.recv();
+            let _ = tokio::task::block_in_place(|| stop.1.go_on.recv());
         }
         stop.0 += 1;
     };
@@ -229,11 +229,12 @@ async fn a_big_change_cut_off_twice_anywhere_arrives_where_it_would_have() {
     let fresh = world.fresh_catalog(&world.item(SECOND, REST)).await;
     let every = std::env::var_os("VELOCITY_KILLS").is_some();
     let kinds = [Cut::Before, Cut::Within, Cut::Dropped];
-    for at in 0.. {
+    // Every fourth place, each in another way; where asked for, every place in every way.
+    for at in (0..).step_by(if every { 1 } else { 4 }) {
         let mut reached = false;
-        // One kind at each place, or, where asked for, all of them.
         for kind in 0..if every { 3 } else { 1 } {
             let cuts = [kinds[(at + kind) % 3], kinds[(at / 3) % 3]];
+            println!("{at}: {cuts:?}"); // seen only where the test fails
             reached |= cut_off(&mut world, None, at, cuts, &fresh).await;
         }
         if !reached {

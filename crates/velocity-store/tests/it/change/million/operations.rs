@@ -85,7 +85,7 @@ pub(super) fn all() -> Vec<Operation> {
 
 fn fields(spec: &mut Spec) {
     spec.set("note", "type: string, maxLength: 9").done("add a field");
-    spec.set("kind", "type: enum, enum: [x, y], default: x, required: true").done("add a required field with a default");
+    spec.set("kind", "type: enum, enum: [one, two], default: one, required: true").done("add a required field with a default");
     spec.set("title", "type: string, maxLength: 40, filterable: true, sortable: true").done("add an index");
     spec.shape.title = "name";
     spec.drop("title").set("name", "renamedFrom: title, type: string, maxLength: 40, filterable: true, sortable: true").done("rename a field with its index and check");
