@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::jobs::Found;
 use crate::outcome::{Missing, Outcome, Reached};
+use crate::requests::purpose;
 use crate::retries::LONGEST;
 use crate::work::{End, Lane, Order, work};
 use crate::{deletion, events, finalizers, publish, validate};
@@ -136,7 +137,7 @@ async fn settle(
     let after = after(object, &before, reached);
     // Before the status: who sees the one finds the other.
     events::tell(context, object, &reached.outcome, &before, &after).await;
-    publish::status(api, object, &after).await?;
+    write(object, api, reached, &after).await?;
     context.slow.forget(object);
     Ok(Action::requeue(match &reached.outcome {
         Outcome::Waiting { .. } => context.retries.next(object, WAITING_MAX),
@@ -154,6 +155,28 @@ async fn settle(
             context.config.resync.mul_f64(1.0 - JITTER * rand::random::<f64>())
         }
     }))
+}
+
+/// Writes the status. What was reached was reached: where the object has a newer status than was seen, and is asked for nothing
+/// else, it is written to that one.
+async fn write(
+    object: &DynamicObject,
+    api: &Api<DynamicObject>,
+    reached: &Reached,
+    status: &SchemaDefinitionStatus,
+) -> Result<(), Error> {
+    let conflict = match publish::status(api, object, status).await {
+        Err(kube::Error::Api(refused)) if refused.code == 409 => refused,
+        other => return Ok(other?),
+    };
+    let fresh = api.get(object.metadata.name.as_deref().unwrap_or_default()).await?;
+    let same = fresh.metadata.uid == object.metadata.uid && purpose(&fresh) == purpose(object);
+    if !same {
+        return Err(kube::Error::Api(conflict).into());
+    }
+    let status = after(&fresh, &publish::previous(&fresh), reached);
+    publish::status(api, &fresh, &status).await?;
+    Ok(())
 }
 
 /// The status once that was reached.
