@@ -4,9 +4,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
 mod approvals;
+mod approve;
 mod attacks;
 mod changes;
 mod dev;
+mod diff;
+mod drift;
 mod evolution;
 mod faults;
 mod first_minutes;

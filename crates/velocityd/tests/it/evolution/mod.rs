@@ -10,7 +10,7 @@ use tokio_postgres::Client;
 use crate::harness::{Cluster, Domain, count, eventually, untampered};
 
 use locks::Sampler;
-use steps::{DEPOT, STEPS, Step, spec};
+use steps::{DEPOT, STEPS, spec};
 use traffic::Load;
 
 /// More than the operator takes for small: what looks at all rows is a job. `VELOCITY_TEST_ROWS` says how many more.
@@ -45,17 +45,27 @@ async fn old_events(sql: &Client, table: &str) -> (i64, String) {
     (row.get(0), row.get(1))
 }
 
-/// Applies a step as a user does, agreeing to what breaks.
+/// Applies a step as a user does, with kubectl or the command line in turn, agreeing to what breaks.
 async fn change(cluster: &Cluster, domain: &Domain<'_>, number: usize) {
-    let Step { what, breaking, .. } = &STEPS[number];
-    domain.put("parcel", &spec(number)).await.expect(200);
-    if *breaking {
+    let definition = domain.definition("parcel", &spec(number)).to_string();
+    let file = cluster.folder().join("parcel.json");
+    std::fs::write(&file, &definition).unwrap();
+    let file = file.to_str().unwrap();
+    // As one manager: of two that declare the same list, each keeps the fields that only the other one left out.
+    let kubectl = ["apply", "--server-side", "--field-manager=velocity-cli", "-f", file];
+    let by_kubectl =
+        if number > 0 && number.is_multiple_of(2) { cluster.kubectl(&kubectl).await } else { None };
+    match by_kubectl {
+        Some(ran) => ran.ok(),
+        None => cluster.cli().run(&["apply", "-f", file]).await.ok(),
+    };
+    if STEPS[number].breaking {
         let status = domain.settled("parcel", &["Blocked"]).await;
         let hash = status["planHash"].as_str().unwrap();
-        domain.annotate("parcel", &json!({"velocity.sh/approve-breaking": hash})).await;
+        let approve = ["approve", "schemadefinition/parcel", "-n", &domain.namespace(), "--plan", hash];
+        cluster.cli().run(&approve).await.ok();
     }
     domain.served("parcel").await;
-    let _ = (what, cluster);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -66,7 +76,7 @@ async fn thirteen_changes_under_load_fail_no_request_and_hold_no_lock_for_long()
     let writer = cluster.actor("ravi", &["writer"]);
     let depot = writer.post(&domain.route("depot"), &json!({"name": "main"})).await.expect(201).data();
     let depot = depot["id"].as_str().unwrap().to_owned();
-    domain.apply("parcel", &spec(0)).await;
+    change(&cluster, &domain, 0).await;
     let (sql, table) = (cluster.sql().await, domain.table("parcel"));
     fill(&sql, &table, &depot).await;
     let before = old_events(&sql, &table).await;
