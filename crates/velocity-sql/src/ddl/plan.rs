@@ -72,8 +72,10 @@ impl Plan {
     /// The hash of exactly this change: what an approval names. Upkeep is no part of it, so that it does not change with
     /// the calendar.
     pub fn hash(&self) -> String {
-        let all: Vec<&str> =
-            self.steps.iter().filter(|step| !step.upkeep).map(|step| step.sql.as_str()).collect();
+        let mut steps: Vec<&Step> = self.steps.iter().filter(|step| !step.upkeep).collect();
+        // A plan that was decided on has its steps in the order of the stages.
+        steps.sort_by_key(|step| step.stage);
+        let all: Vec<&str> = steps.into_iter().map(|step| step.sql.as_str()).collect();
         format!("sha256:{}", fingerprint(&all.join(";\n")))
     }
 }
