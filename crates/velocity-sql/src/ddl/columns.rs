@@ -135,21 +135,13 @@ pub(super) struct ForeignKey {
 impl ForeignKey {
     /// `foreign key ("a") references "s"."t" ("b")`
     pub(super) fn definition(&self) -> String {
-        self.definition_on(&self.column)
+        self.definition_on(&self.column, &self.target_column)
     }
 
-    /// The same on a column that has another name for now.
-    pub(super) fn definition_on(&self, column: &Ident) -> String {
-        frag![
-            "foreign key (",
-            column,
-            ") references ",
-            self.target.table_sql(),
-            " (",
-            &self.target_column,
-            ")"
-        ]
-        .inline()
+    /// The same on columns that have other names for now.
+    pub(super) fn definition_on(&self, column: &Ident, target_column: &Ident) -> String {
+        frag!["foreign key (", column, ") references ", self.target.table_sql(), " (", target_column, ")"]
+            .inline()
     }
 }
 

@@ -215,7 +215,12 @@ impl<'a> Base<'a> {
 
     /// What a row `r` of today will have as the field's value.
     pub(super) fn value(&self, field: &Field) -> Fragment {
-        let of = |column: &Ident| Fragment::column(&Ident::fixed("r"), column);
+        self.value_of("r", field)
+    }
+
+    /// The same of a row that is called otherwise.
+    pub(super) fn value_of(&self, row: &'static str, field: &Field) -> Fragment {
+        let of = |column: &Ident| Fragment::column(&Ident::fixed(row), column);
         match self.of_field(field.name.as_str()) {
             Source::Converted { column, conversion, .. } => conversion.value(&of(column), &field.kind),
             _ => of(&self.column(field.name.as_str())),
@@ -300,11 +305,18 @@ impl<'a> Base<'a> {
     }
 
     fn rename_keys(&mut self, renames: &[(Ident, Ident)]) {
+        let old = |name: &Ident| {
+            let renamed = renames.iter().find(|(_, new)| new == name);
+            renamed.map_or_else(|| name.clone(), |(old, _)| old.clone())
+        };
         for key in foreign_keys(self.schema, self.names) {
-            let Some((old, _)) = renames.iter().find(|(_, new)| *new == key.column) else { continue };
-            let from = self.names.on_fields([old.as_str()], "fkey");
+            let column = old(&key.column);
+            let target =
+                if key.target == *self.names { old(&key.target_column) } else { key.target_column.clone() };
+            let from = self.names.on_fields([column.as_str()], "fkey");
+            let moved = column != key.column || target != key.target_column;
             let tag = format!("constraint {}", from.as_str());
-            if self.tag(&tag) == Some(fingerprint(&key.definition_on(old)).as_str()) {
+            if moved && self.tag(&tag) == Some(fingerprint(&key.definition_on(&column, &target)).as_str()) {
                 self.move_object("constraint", from, key.name.clone(), Some(fingerprint(&key.definition())));
             }
         }

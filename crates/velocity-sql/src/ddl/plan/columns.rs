@@ -111,21 +111,28 @@ fn rename(old: &Ident, field: &Field, base: &Base<'_>, draft: &mut Draft) {
 fn rename_objects(base: &Base<'_>, draft: &mut Draft) {
     for renaming in &base.renamings {
         let (from, to) = (&renaming.from, &renaming.to);
-        let sql = if renaming.kind == "constraint" {
+        let rename = if renaming.kind == "constraint" {
             format!("{}rename constraint {from} to {to}", alter(base.names))
         } else {
             frag!["alter index ", Fragment::column(&base.names.schema, from), " rename to ", to].inline()
         };
-        let tags = renaming
+        let tag = renaming
             .source
             .as_ref()
-            .filter(|_| base.tag(&format!("{} {}", renaming.kind, to.as_str())).is_some());
-        let tags = tags
-            .map(|source| super::stamp_as(renaming.kind, base.names, to.as_str(), source))
-            .into_iter()
-            .collect();
+            .filter(|_| base.tag(&format!("{} {}", renaming.kind, to.as_str())).is_some())
+            .map(|source| super::stamp_as(renaming.kind, base.names, to.as_str(), source));
+        // A reference to a field of the table's own that has another name now keeps its own.
+        let rename = Some(rename).filter(|_| from != to);
+        let statements: Vec<String> = rename.into_iter().chain(tag).collect();
         let summary = format!("rename {} {} to {}", renaming.kind, from.as_str(), to.as_str());
-        draft.moves.push(Step::safe(Stage::Switch, summary, Lock::AccessExclusive, tagged(sql, tags)));
+        if !statements.is_empty() {
+            draft.moves.push(Step::safe(
+                Stage::Switch,
+                summary,
+                Lock::AccessExclusive,
+                statements.join(";\n"),
+            ));
+        }
     }
 }
 
@@ -207,7 +214,14 @@ fn fill(field: &Field, again: &str, base: &Base<'_>, draft: &mut Draft) {
         return;
     }
     let column = base.column(field.name.as_str());
-    for (living, silent) in [(" and deleted_at is not null", true), (" and deleted_at is null", false)] {
+    // A field from the trash is none yet: no event can tell of it.
+    let unseen = matches!(base.of_field(field.name.as_str()), Source::Restored(_));
+    let rounds: &[(&str, bool)] = if unseen {
+        &[("", true)]
+    } else {
+        &[(" and deleted_at is not null", true), (" and deleted_at is null", false)]
+    };
+    for &(living, silent) in rounds {
         let sql = super::batch(base, &format!("{column} is null{living}"), &format!("{column} = {default}"));
         let of = if silent { "deleted records" } else { "records" };
         let mut step = Step::safe(

@@ -43,7 +43,8 @@ pub(super) fn plan(base: &Base<'_>, plan: &mut Plan, draft: &mut Draft) {
         let tag = format!("constraint {name}");
         let ours = base.tag(&tag).is_some() || base.table.altered.contains(&tag);
         let step = drop(&Ident::fitted(name), base);
-        if ours { draft.drops.push(step) } else { draft.foreign.push(step) }
+        // Before the unique constraints that they may need.
+        if ours { draft.drops.insert(0, step) } else { draft.foreign.push(step) }
     }
 }
 
@@ -80,7 +81,8 @@ fn one(key: &ForeignKey, base: &Base<'_>, plan: &mut Plan, draft: &mut Draft) {
     let live = base.table.constraints.get(key.name.as_str());
     let column = base.column(key.column.as_str());
     let same = |key: &str| base.tag(key) == Some(print.as_str()) && base.is_on(key, &[&column]);
-    let kept = live.filter(|_| same(&tag) && !base.doomed.contains(&tag));
+    let target_moves = key.target == *names && base.is_replaced(key.target_column.as_str());
+    let kept = live.filter(|_| same(&tag) && !base.doomed.contains(&tag) && !target_moves);
     if let Some(definition) = kept {
         if is_unchecked(definition) {
             draft.finish.push(validate(&key.name, names, Stage::Finish));
@@ -102,12 +104,30 @@ fn one(key: &ForeignKey, base: &Base<'_>, plan: &mut Plan, draft: &mut Draft) {
     }
     if name != key.name {
         draft.temporary.insert(name.clone());
-        draft.drops.push(drop(&key.name, base));
+        draft.drops.insert(0, drop(&key.name, base));
         let sql = format!("{}rename constraint {name} to {}", alter(names), key.name);
         let summary = format!("rename constraint {} to {}", name.as_str(), key.name.as_str());
         draft.settles.push(Step::safe(Stage::Switch, summary, Lock::AccessExclusive, sql));
         draft.renamed = true;
     }
+}
+
+/// The column that has the target's values before the switch: of the table itself it may be another one.
+fn target_column(key: &ForeignKey, base: &Base<'_>) -> Ident {
+    if key.target == *base.names {
+        base.column(key.target_column.as_str())
+    } else {
+        key.target_column.clone()
+    }
+}
+
+/// The target's value in a row `t`, as it will be.
+fn target_value(key: &ForeignKey, base: &Base<'_>) -> Fragment {
+    let own = base.schema.field(key.target_column.as_str()).filter(|_| key.target == *base.names);
+    own.map_or_else(
+        || Fragment::column(&Ident::fixed("t"), &key.target_column),
+        |field| base.value_of("t", field),
+    )
 }
 
 fn add(key: &ForeignKey, name: &Ident, base: &Base<'_>) -> Step {
@@ -118,7 +138,7 @@ fn add(key: &ForeignKey, name: &Ident, base: &Base<'_>) -> Step {
     let sql = stale
         + &alter(names)
         + &frag!["add constraint ", name, " "].inline()
-        + &key.definition_on(&column)
+        + &key.definition_on(&column, &target_column(key, base))
         + unchecked;
     let sql = tagged(sql, vec![stamp("constraint", names, name.as_str(), &key.definition())]);
     let step = Step::safe(Stage::Prepare, summary(key), Lock::ShareRowExclusive, sql);
@@ -138,7 +158,7 @@ fn add(key: &ForeignKey, name: &Ident, base: &Base<'_>) -> Step {
         "exists (select from ",
         key.target.table_sql(),
         " t where ",
-        Fragment::column(&Ident::fixed("t"), &key.target_column),
+        target_value(key, base),
         " = ",
         value.clone(),
         ")"

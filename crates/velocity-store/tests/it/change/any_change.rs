@@ -47,7 +47,14 @@ struct Genes {
 
 fn genes() -> impl Strategy<Value = Genes> {
     let field = (0..names().len(), simple(), 0..10_u8, any::<bool>(), 0..6_u8, any::<[bool; 5]>()).prop_map(
-        |(name, kind, keeps, renames, refers, flags)| Gene { name, kind, keeps: keeps < 6, renames, refers, flags },
+        |(name, kind, keeps, renames, refers, flags)| Gene {
+            name,
+            kind,
+            keeps: keeps < 6,
+            renames,
+            refers,
+            flags,
+        },
     );
     (prop::collection::vec(field, 2..7), any::<u8>(), any::<u8>())
         .prop_map(|(fields, indexes, access)| Genes { fields, indexes, access })
@@ -78,7 +85,12 @@ fn spec(genes: &Genes, before: Option<&Json>) -> Json {
         if fields.iter().any(|field| field["name"] == *name) {
             continue;
         }
-        let free = || names.iter().map(String::as_str).find(|n| !taken.contains(n) && !moved.contains(n) && old(n).is_some());
+        let free = || {
+            names
+                .iter()
+                .map(String::as_str)
+                .find(|n| !taken.contains(n) && !moved.contains(n) && old(n).is_some())
+        };
         let source = if gene.renames && old(name).is_none() { free() } else { None };
         let mut field = match old(source.unwrap_or(name)) {
             Some(live) if gene.keeps => live.clone(),
@@ -94,7 +106,11 @@ fn spec(genes: &Genes, before: Option<&Json>) -> Json {
         flags(map, gene);
         fields.push(field);
     }
-    let simple: Vec<String> = fields.iter().filter(|field| !compound(field)).map(|field| field["name"].as_str().unwrap().to_owned()).collect();
+    let simple: Vec<String> = fields
+        .iter()
+        .filter(|field| !compound(field))
+        .map(|field| field["name"].as_str().unwrap().to_owned())
+        .collect();
     let mut spec = json!({"org": "any", "app": "change", "domain": "anything", "object": "item", "version": "v1", "fields": fields,
         "access": {"roles": {"create": ["writer"], "read": ["writer", "reader"], "update": ["writer"], "delete": ["writer"], "restore": ["writer"]}}});
     if let [first, rest @ ..] = simple.as_slice() {
@@ -104,15 +120,24 @@ fn spec(genes: &Genes, before: Option<&Json>) -> Json {
             json!({"fields": [last, "-version"], "where": "record.version > 1"}),
             json!({"fields": [format!("-{last}")]}),
         ];
-        let chosen: Vec<&Json> = all.iter().enumerate().filter(|(n, _)| genes.indexes & (1 << n) != 0).map(|(_, index)| index).collect();
+        let chosen: Vec<&Json> = all
+            .iter()
+            .enumerate()
+            .filter(|(n, _)| genes.indexes & (1 << n) != 0)
+            .map(|(_, index)| index)
+            .collect();
         spec["indexes"] = json!(chosen);
         if genes.indexes & 16 != 0 && first != last {
             spec["uniqueConstraints"] = json!([{"fields": [first, last, "created_at"]}]);
         }
         spec["access"]["rowFilter"] = match genes.access % 4 {
             0 => json!([]),
-            1 => json!([{"role": "reader", "condition": format!("record.{first} != null || record.created_by == actor.id")}]),
-            2 => json!([{"role": "reader", "condition": format!("record.{last} == null")}, {"role": "*", "condition": "record.version > 0"}]),
+            1 => {
+                json!([{"role": "reader", "condition": format!("record.{first} != null || record.created_by == actor.id")}])
+            }
+            2 => {
+                json!([{"role": "reader", "condition": format!("record.{last} == null")}, {"role": "*", "condition": "record.version > 0"}])
+            }
             _ => json!([{"role": "*", "condition": "record.version > 0"}]),
         };
     }
@@ -149,7 +174,10 @@ fn flags(field: &mut serde_json::Map<String, Json>, gene: &Gene) {
         _ => return,
     };
     if gene.refers < 3 && !default {
-        field.insert("ref".into(), json!({"object": "target", "version": "v1", "field": target, "enforce": gene.refers < 2}));
+        field.insert(
+            "ref".into(),
+            json!({"object": "target", "version": "v1", "field": target, "enforce": gene.refers < 2}),
+        );
     }
 }
 
@@ -176,9 +204,15 @@ fn candidates(kind: &FieldType, n: usize) -> Vec<Value> {
         }
         FieldType::Boolean => vec![Value::Boolean(n.is_multiple_of(2))],
         FieldType::Json => vec![Value::Json(json!({"n": n, "it's": [null, 1.5]}).to_string())],
-        FieldType::Bytes { .. } => vec![Value::Bytes(vec![u8::try_from(n % 256).unwrap()]), Value::Bytes(Vec::new())],
+        FieldType::Bytes { .. } => {
+            vec![Value::Bytes(vec![u8::try_from(n % 256).unwrap()]), Value::Bytes(Vec::new())]
+        }
         FieldType::Array { items, .. } => (0..3)
-            .map(|length| Value::Array((0..length).filter_map(|item| candidates(items, n + item).into_iter().next()).collect()))
+            .map(|length| {
+                Value::Array(
+                    (0..length).filter_map(|item| candidates(items, n + item).into_iter().next()).collect(),
+                )
+            })
             .rev()
             .collect(),
         _ => Vec::new(),
@@ -205,14 +239,17 @@ fn literal(field: &Field, n: usize) -> Option<String> {
 async fn insert(world: &World, schema: &Schema, id: usize, n: usize) -> bool {
     let mut columns = vec!["id".to_owned()];
     let mut values = vec![format!("md5('{id}')::uuid")];
-    for (at, field) in schema.fields().iter().enumerate().filter(|(_, f)| !f.system && f.name.as_str() != "id") {
+    for (at, field) in
+        schema.fields().iter().enumerate().filter(|(_, f)| !f.system && f.name.as_str() != "id")
+    {
         let present = field.required || !(n + at).is_multiple_of(4);
         if let Some(value) = literal(field, n + at).filter(|_| present) {
             columns.push(Ident::from(&field.name).quoted());
             values.push(value);
         }
     }
-    let sql = format!("insert into {} ({}) values ({})", world.table(), columns.join(", "), values.join(", "));
+    let sql =
+        format!("insert into {} ({}) values ({})", world.table(), columns.join(", "), values.join(", "));
     match world.api(&sql).await {
         Ok(_) => true,
         Err(error) => {
@@ -227,7 +264,10 @@ type Values = BTreeMap<(String, String), Option<String>>;
 
 /// Every value of every record, as text.
 async fn values(world: &World) -> Values {
-    let sql = format!("select t.id::text, f.key, f.value from {} t cross join jsonb_each_text(to_jsonb(t)) f", world.table());
+    let sql = format!(
+        "select t.id::text, f.key, f.value from {} t cross join jsonb_each_text(to_jsonb(t)) f",
+        world.table()
+    );
     let rows = world.owner.query(&sql, &[]).await.unwrap();
     rows.iter().map(|row| ((row.get(0), row.get(1)), row.get(2))).collect()
 }
@@ -260,10 +300,18 @@ fn same_values(before: &Values, after: &Values, old: &Schema, new: &Schema) {
         let Some(source) = same_name.or_else(renamed) else { continue };
         let types = [source, field].map(|field| column_type(&field.kind));
         for ((id, _), value) in before.iter().filter(|((_, name), _)| *name == source.name.as_str()) {
-            let now = after.get(&(id.clone(), field.name.to_string())).unwrap_or_else(|| panic!("{id} is gone"));
+            let now =
+                after.get(&(id.clone(), field.name.to_string())).unwrap_or_else(|| panic!("{id} is gone"));
             match value {
-                Some(value) if types[0] == types[1] => assert_eq!(now.as_ref(), Some(value), "{} of {id}", field.name),
-                Some(value) => assert_eq!(now.as_deref().map(meaning), Some(meaning(value)), "{} of {id}, {types:?}", field.name),
+                Some(value) if types[0] == types[1] => {
+                    assert_eq!(now.as_ref(), Some(value), "{} of {id}", field.name)
+                }
+                Some(value) => assert_eq!(
+                    now.as_deref().map(meaning),
+                    Some(meaning(value)),
+                    "{} of {id}, {types:?}",
+                    field.name
+                ),
                 None if field.required => assert!(now.is_some(), "{} of {id}", field.name),
                 None => assert_eq!(now.as_ref(), None, "{} of {id}", field.name),
             }
@@ -290,7 +338,10 @@ async fn evolve(world: &World, old: &Schema, new: &Schema, tally: &mut Tally) ->
     }
     if let Decision::Blocked { pending, .. } = decision {
         assert!(pending.iter().all(|step| step.reason.is_some()), "{pending:#?}");
-        assert_eq!((values(world).await, world.events().await, world.shown().await), (before, events, catalog));
+        assert_eq!(
+            (values(world).await, world.events().await, world.shown().await),
+            (before, events, catalog)
+        );
         tally.blocked += 1;
         return false;
     }
@@ -299,7 +350,11 @@ async fn evolve(world: &World, old: &Schema, new: &Schema, tally: &mut Tally) ->
     same_values(&before, &values(world).await, old, new);
     let after = world.events().await;
     assert_eq!(after[..events.len()], events[..], "older events are what they were");
-    assert!(after[events.len()..].iter().all(|event| event["actor"] == "velocity-operator" && event["operation"] == "UPDATE"));
+    assert!(
+        after[events.len()..]
+            .iter()
+            .all(|event| event["actor"] == "velocity-operator" && event["operation"] == "UPDATE")
+    );
     // Values that were taken from an enum keep their records from being written until they are changed.
     if !has_unchecked(world).await && world.has_living().await {
         world.writes_work().await;
@@ -308,14 +363,18 @@ async fn evolve(world: &World, old: &Schema, new: &Schema, tally: &mut Tally) ->
 }
 
 async fn has_unchecked(world: &World) -> bool {
-    let sql = format!("select exists (select from pg_constraint where conrelid = '{}'::regclass and not convalidated)", world.table());
+    let sql = format!(
+        "select exists (select from pg_constraint where conrelid = '{}'::regclass and not convalidated)",
+        world.table()
+    );
     world.one(&sql).await == "true"
 }
 
 async fn case(world: &World, seed: u64, tally: &mut Tally) {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    let mut runner =
+        TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
     let mut next = |before: Option<&Json>| loop {
         let spec = spec(&genes().new_tree(&mut runner).unwrap().current(), before);
         if let Ok((_, schema)) = Schema::from_json(&spec) {
@@ -347,7 +406,11 @@ async fn case(world: &World, seed: u64, tally: &mut Tally) {
 async fn any_schema_becomes_any_other_as_if_it_had_been_the_first() {
     let world = World::new("anything").await;
     world
-        .make(&world.object("target", &["{name: code, type: string, unique: true}", "{name: num, type: integer, unique: true}"], ""))
+        .make(&world.object(
+            "target",
+            &["{name: code, type: string, unique: true}", "{name: num, type: integer, unique: true}"],
+            "",
+        ))
         .await;
     let target = format!("{}.target_v1", world.pg_schema());
     world.write(&format!("insert into {target} (id, code, num) select md5(i::text)::uuid, i, i from generate_series(1, 9) i")).await;
@@ -364,6 +427,9 @@ async fn any_schema_becomes_any_other_as_if_it_had_been_the_first() {
     println!("{tally:?}");
     if count >= CASES {
         let few = u32::try_from(count / 4).unwrap();
-        assert!(tally.applied > few && tally.approved > few && tally.blocked > 0 && tally.inserted > 0, "{tally:?}");
+        assert!(
+            tally.applied > few && tally.approved > few && tally.blocked > 0 && tally.inserted > 0,
+            "{tally:?}"
+        );
     }
 }

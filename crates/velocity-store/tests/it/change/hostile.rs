@@ -211,7 +211,7 @@ async fn minds_changed(domain: &str, a: &str, b: &str, third: &str, values: &str
         if steps >= all {
             return;
         }
-        steps += 2;
+        steps += 3;
     }
 }
 

@@ -53,7 +53,14 @@ struct Stop {
 }
 
 /// One attempt, cut off where it comes to its `at`th report; whether it came there.
-async fn attempt(world: &World, cluster: Option<&TestCluster>, schema: &Schema, approval: &Approval, at: usize, cut: Cut) -> bool {
+async fn attempt(
+    world: &World,
+    cluster: Option<&TestCluster>,
+    schema: &Schema,
+    approval: &Approval,
+    at: usize,
+    cut: Cut,
+) -> bool {
     let mut owner = world.database.owner().await;
     let pid: i32 = owner.query_one("select pg_backend_pid()", &[]).await.unwrap().get(0);
     let plan = decided(&mut owner, world, schema, approval).await;
@@ -106,18 +113,31 @@ async fn decided(owner: &mut Client, world: &World, schema: &Schema, approval: &
     let live = velocity_store::ddl::read(owner, schema).await.unwrap();
     let plan = velocity_sql::ddl::plan(schema, &live, crate::planned::MONTH);
     let findings = probe(owner, &plan).await.unwrap();
-    let begun = begun_statements(owner, &schema.path().to_string(), &schema.hash().to_string()).await.unwrap();
+    let begun =
+        begun_statements(owner, &schema.path().to_string(), &schema.hash().to_string()).await.unwrap();
     let approval = Approval { begun, ..approval.clone() };
     match plan.decide(&findings, &approval) {
         Decision::Apply(plan) => plan,
-        Decision::Blocked { pending, .. } => panic!("it was approved: {pending:#?}\n{:#?}", world.database.name()),
+        Decision::Blocked { pending, .. } => {
+            panic!("it was approved: {pending:#?}\n{:#?}", world.database.name())
+        }
     }
 }
 
-async fn run(owner: &mut Client, schema: &Schema, plan: &Plan, approved: bool, stop: Stop) -> Result<(), ApplyError> {
+async fn run(
+    owner: &mut Client,
+    schema: &Schema,
+    plan: &Plan,
+    approved: bool,
+    stop: Stop,
+) -> Result<(), ApplyError> {
     let (path, spec_hash) = (schema.path().to_string(), schema.hash().to_string());
-    let publication =
-        ProvisionedSpec { path: path.clone(), namespace: "testkit".to_owned(), spec: serde_json::json!({}), spec_hash: spec_hash.clone() };
+    let publication = ProvisionedSpec {
+        path: path.clone(),
+        namespace: "testkit".to_owned(),
+        spec: serde_json::json!({}),
+        spec_hash: spec_hash.clone(),
+    };
     let stop = std::sync::Mutex::new((0, stop));
     let progress = move |_: Progress| {
         let mut stop = stop.lock().unwrap();
@@ -142,7 +162,9 @@ async fn run(owner: &mut Client, schema: &Schema, plan: &Plan, approved: bool, s
 async fn hold(world: &World) -> Client {
     let holder = world.database.owner().await;
     let table = world.table();
-    let sql = format!("set lock_timeout = '50ms'; begin; select from {table} order by id desc limit 1 for update; savepoint held; lock table {table} in share update exclusive mode");
+    let sql = format!(
+        "set lock_timeout = '50ms'; begin; select from {table} order by id desc limit 1 for update; savepoint held; lock table {table} in share update exclusive mode"
+    );
     drop(holder.batch_execute(&sql).await);
     holder
 }
@@ -190,11 +212,19 @@ async fn owners(world: &World) {
 const VALUES: &str = "select id, code::text, level, owner, price, deleted_at is null as living";
 
 /// Cut off at one place, once more on the way on, and then left in peace.
-async fn cut_off(world: &mut World, cluster: Option<&TestCluster>, at: usize, cuts: [Cut; 2], fresh: &[String]) -> bool {
+async fn cut_off(
+    world: &mut World,
+    cluster: Option<&TestCluster>,
+    at: usize,
+    cuts: [Cut; 2],
+    fresh: &[String],
+) -> bool {
     let (first, second) = (world.item(FIRST, ""), world.item(SECOND, REST));
     begin(world, &first).await;
     let table = world.table();
-    let filled = format!("select id, code, coalesce(level, case when deleted_at is null then 7 end, 7) as level, owner, price, deleted_at is null as living, title as text from {table} order by id");
+    let filled = format!(
+        "select id, code, coalesce(level, case when deleted_at is null then 7 end, 7) as level, owner, price, deleted_at is null as living, title as text from {table} order by id"
+    );
     let (values, events) = (world.rows(&filled).await, world.events().await);
     let plan = world.plan(&second).await;
     let approval = Approval { named: Some(plan.hash()), ..Approval::default() };
@@ -213,7 +243,11 @@ async fn cut_off(world: &mut World, cluster: Option<&TestCluster>, at: usize, cu
     assert!(again.is_empty(), "cut off at {at}: {again:#?}");
     let found = world.shown().await;
     assert!(found == fresh, "cut off at {at} ({cuts:?}):\n{}", super::catalog::difference(&found, fresh));
-    assert_eq!(world.rows(&format!("{VALUES}, name as text from {table} order by id")).await, values, "cut off at {at}");
+    assert_eq!(
+        world.rows(&format!("{VALUES}, name as text from {table} order by id")).await,
+        values,
+        "cut off at {at}"
+    );
     assert_eq!(world.events().await[..events.len()], events[..]);
     let filled = format!("select count(*) from {} where actor = 'velocity-operator'", world.history());
     let wanted = format!("select count(*) from generate_series(1, {ROWS}) i where i % 3 = 0 and i <> 3");

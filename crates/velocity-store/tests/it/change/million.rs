@@ -84,7 +84,10 @@ async fn apply(world: &World, schema: &Schema) -> (Lock, usize) {
 async fn kept(world: &World, shape: &Shape) -> String {
     let sql = format!(
         "select concat_ws(' ', count(*), sum(hashtextextended(concat_ws('|', id, num, {}, {}, {}, status, owner, day), 0))) from {} where num > {WRITTEN}",
-        shape.code_as_text, shape.title, shape.amount, world.table()
+        shape.code_as_text,
+        shape.title,
+        shape.amount,
+        world.table()
     );
     world.one(&sql).await
 }
@@ -112,7 +115,9 @@ async fn every_operation_on_a_large_table_lets_the_traffic_pass() {
     let sampler = Sampler::start(&world.database, &world.pg_schema()).await;
     let traffic = Traffic::start(&world.database, names, &first, &all[0].shape, WRITTEN).await;
     let before = kept(&world, &all[0].shape).await;
-    let mut table = String::from("| operation | steps | strongest lock | ACCESS EXCLUSIVE held | longest wait of a request | duration |\n|---|---|---|---|---|---|\n");
+    let mut table = String::from(
+        "| operation | steps | strongest lock | ACCESS EXCLUSIVE held | longest wait of a request | duration |\n|---|---|---|---|---|---|\n",
+    );
     for operation in &all[1..] {
         let figure = one(&world, operation, &traffic, &sampler).await;
         println!("{}", figure.line());
@@ -128,12 +133,17 @@ async fn every_operation_on_a_large_table_lets_the_traffic_pass() {
     assert_eq!(counted.failed, Vec::<String>::new());
     let history = world.history();
     let written = format!("select count(*) from {history} where actor = 'ravi'");
-    assert_eq!(world.one(&written).await, counted.written.to_string(), "one event for each write, and no other");
+    assert_eq!(
+        world.one(&written).await,
+        counted.written.to_string(),
+        "one event for each write, and no other"
+    );
     let filled = format!(
         "select count(*) from {history} h join {} t on t.id::text = h.record_id where h.actor = 'velocity-operator' and t.num > {WRITTEN}",
         world.table()
     );
-    let wanted = format!("select count(*) from generate_series({WRITTEN} + 1, {}) i where i % 100 = 0", rows());
+    let wanted =
+        format!("select count(*) from generate_series({WRITTEN} + 1, {}) i where i % 100 = 0", rows());
     assert_eq!(world.one(&filled).await, world.one(&wanted).await, "one for each default that was given");
     println!("{} records, {counted:?}\n\n{table}", rows());
 }

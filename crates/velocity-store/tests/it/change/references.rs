@@ -144,3 +144,60 @@ async fn a_target_that_comes_later_leaves_the_table_as_it_is_until_then() {
     world.to(&wanted).await;
     world.writes_work().await;
 }
+
+#[tokio::test]
+async fn a_reference_to_a_field_of_its_own_follows_it_through_names_and_types() {
+    let world = World::new("own-fields").await;
+    let up = |target: &str, kind: &str| {
+        format!("{{name: up, type: {kind}, ref: {{object: item, version: v1, field: {target}}}}}")
+    };
+    world.begin(&world.item(&["{name: code, type: string, unique: true}", &up("code", "string")], "")).await;
+    world
+        .write(&format!(
+            "insert into {} (id, code, up) select md5(i::text)::uuid, i, i from generate_series(1, 9) i",
+            world.table()
+        ))
+        .await;
+    world
+        .to(&world.item(
+            &["{name: number, renamedFrom: code, type: string, unique: true}", &up("number", "string")],
+            "",
+        ))
+        .await;
+    world.writes_work().await;
+    world
+        .approved(&world.item(&["{name: number, type: integer, unique: true}", &up("number", "integer")], ""))
+        .await;
+    world.writes_work().await;
+    world
+        .approved(&world.item(
+            &["{name: code, renamedFrom: number, type: string, unique: true}", &up("code", "string")],
+            "",
+        ))
+        .await;
+    assert!(world.api(&format!("update {} set up = 'nobody'", world.table())).await.is_err());
+    world.write(&format!("update {} set up = null where code = '1'", world.table())).await;
+    world.approved(&world.item(&["{name: up, type: string}"], "")).await;
+    world.to(&world.item(&["{name: code, type: string, unique: true}", &up("code", "string")], "")).await;
+    world.writes_work().await;
+}
+
+#[tokio::test]
+async fn a_field_from_the_trash_that_is_required_gets_its_default_without_events() {
+    let world = World::new("restored-default").await;
+    let (v, w) = ("{name: v, type: string, required: true, default: none}", "{name: w, type: integer}");
+    world.begin(&world.item(&[v, w], "")).await;
+    world
+        .write(&format!(
+            "insert into {} (id, v) select md5(i::text)::uuid, i from generate_series(1, 9) i",
+            world.table()
+        ))
+        .await;
+    world.approved(&world.item(&[w], "")).await;
+    world.write(&format!("insert into {} (id) values (md5('new')::uuid)", world.table())).await;
+    let events = world.events().await;
+    world.to(&world.item(&[v, w], "")).await;
+    assert_eq!(world.one(&format!("select count(*) from {} where v = 'none'", world.table())).await, "1");
+    assert_eq!(world.events().await, events);
+    world.writes_work().await;
+}

@@ -240,7 +240,9 @@ impl World {
     /// A record is written while a change is under way.
     pub(crate) async fn writes_work_quietly(&self) {
         let table = self.table();
-        let sql = format!("update {table} set deleted_at = deleted_at where id = (select id from {table} where deleted_at is null order by id limit 1)");
+        let sql = format!(
+            "update {table} set deleted_at = deleted_at where id = (select id from {table} where deleted_at is null order by id limit 1)"
+        );
         self.api(&sql).await.unwrap_or_else(|e| panic!("{sql}: {e:?}"));
     }
 
@@ -275,14 +277,22 @@ impl World {
     /// As [`World::is_as_new`], where values that records had were taken from an enum: such a check holds for new values only,
     /// until those records change.
     pub(crate) async fn is_as_new_but_for_enums(&self, schema: &Schema) {
-        let again = crate::planned::decide(&mut self.database.owner().await, schema, MONTH, &Approval::default()).await;
+        let again =
+            crate::planned::decide(&mut self.database.owner().await, schema, MONTH, &Approval::default())
+                .await;
         let Decision::Apply(plan) = again else { panic!("a second plan: {again:#?}") };
         assert!(plan.is_empty() && plan.foreign.is_empty() && !plan.again, "a second plan: {plan:#?}");
         let found: Vec<String> = self
             .shown()
             .await
             .into_iter()
-            .map(|line| if line.contains("_enum_check: ") { line.replace(" NOT VALID, valid f", ", valid t") } else { line })
+            .map(|line| {
+                if line.contains("_enum_check: ") {
+                    line.replace(" NOT VALID, valid f", ", valid t")
+                } else {
+                    line
+                }
+            })
             .collect();
         let wanted = self.fresh_catalog(schema).await;
         assert!(found == wanted, "not as new:\n{}", difference(&found, &wanted));

@@ -63,10 +63,16 @@ impl Spec {
     }
 }
 
-const INDEXES: &str = "indexes: [{fields: [status, -amount]}, {fields: [-day], where: 'record.status == \"draft\"'}]";
+const INDEXES: &str =
+    "indexes: [{fields: [status, -amount]}, {fields: [-day], where: 'record.status == \"draft\"'}]";
 
 pub(super) fn all() -> Vec<Operation> {
-    let shape = Shape { title: "title", code_as_text: "code", code: "$1::bigint::text", amount: "trim_scale(amount)" };
+    let shape = Shape {
+        title: "title",
+        code_as_text: "code",
+        code: "$1::bigint::text",
+        amount: "trim_scale(amount)",
+    };
     let mut spec = Spec { fields: Vec::new(), rest: String::new(), shape, all: Vec::new() };
     spec.set("num", "type: integer, filterable: true")
         .set("code", "type: string, maxLength: 12")
@@ -85,15 +91,20 @@ pub(super) fn all() -> Vec<Operation> {
 
 fn fields(spec: &mut Spec) {
     spec.set("note", "type: string, maxLength: 9").done("add a field");
-    spec.set("kind", "type: enum, enum: [one, two], default: one, required: true").done("add a required field with a default");
+    spec.set("kind", "type: enum, enum: [one, two], default: one, required: true")
+        .done("add a required field with a default");
     spec.set("title", "type: string, maxLength: 40, filterable: true, sortable: true").done("add an index");
     spec.shape.title = "name";
-    spec.drop("title").set("name", "renamedFrom: title, type: string, maxLength: 40, filterable: true, sortable: true").done("rename a field with its index and check");
+    spec.drop("title")
+        .set("name", "renamedFrom: title, type: string, maxLength: 40, filterable: true, sortable: true")
+        .done("rename a field with its index and check");
     spec.drop("note").done("drop a field (approved)");
     spec.set("note", "type: string, maxLength: 9").done("bring it back from the trash");
     spec.set("amount", "type: number, precision: 20, scale: 2, min: 0").done("widen a number in place");
-    spec.set("amount", "type: number, precision: 20, scale: 4, min: 0").done("more scale: another type through a shadow column");
-    spec.set("amount", "type: number, precision: 14, scale: 2, min: 0, filterable: true").done("less precision and scale, when the data fits");
+    spec.set("amount", "type: number, precision: 20, scale: 4, min: 0")
+        .done("more scale: another type through a shadow column");
+    spec.set("amount", "type: number, precision: 14, scale: 2, min: 0, filterable: true")
+        .done("less precision and scale, when the data fits");
     spec.shape.code = "$1::bigint";
     spec.shape.code_as_text = "code::text";
     spec.set("code", "type: integer, min: 0").done("text to integer (approved)");
@@ -103,11 +114,14 @@ fn fields(spec: &mut Spec) {
 
 fn rules(spec: &mut Spec) {
     spec.set("code", "type: string, maxLength: 12, unique: true, required: true").done("unique and required");
-    spec.set("level", "type: integer, required: true, default: 5, min: 0").done("required, with a default for those without");
+    spec.set("level", "type: integer, required: true, default: 5, min: 0")
+        .done("required, with a default for those without");
     spec.set("level", "type: integer, min: 0, max: 89").done("optional again; a narrower check");
     spec.set("level", "type: integer, min: -1, max: 100").done("a wider check");
-    spec.set("status", "type: enum, enum: [draft, done, gone], default: draft, required: true").done("add a value to an enum");
-    spec.set("status", "type: enum, enum: [draft, done], default: done, required: true").done("remove it; another default");
+    spec.set("status", "type: enum, enum: [draft, done, gone], default: draft, required: true")
+        .done("add a value to an enum");
+    spec.set("status", "type: enum, enum: [draft, done], default: done, required: true")
+        .done("remove it; another default");
     spec.set("owner", "type: uuid, ref: {object: owner, version: v1}").done("add a foreign key");
     spec.set("owner", "type: uuid, ref: {object: owner, version: v1, enforce: false}").done("drop it");
 }

@@ -54,7 +54,8 @@ impl Sampler {
                             holders.insert(holder, first);
                             seen.held = seen.held.max(now - first);
                         } else if !granted && api {
-                            seen.waited = seen.waited.max(Duration::from_secs_f64(row.get::<_, f64>(3).max(0.0)));
+                            seen.waited =
+                                seen.waited.max(Duration::from_secs_f64(row.get::<_, f64>(3).max(0.0)));
                         }
                     }
                     since = holders;

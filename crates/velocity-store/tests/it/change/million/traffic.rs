@@ -39,7 +39,13 @@ pub(super) struct Traffic {
 }
 
 impl Traffic {
-    pub(super) async fn start(database: &TestDatabase, names: TableNames, schema: &Schema, shape: &Shape, written: i64) -> Self {
+    pub(super) async fn start(
+        database: &TestDatabase,
+        names: TableNames,
+        schema: &Schema,
+        shape: &Shape,
+        written: i64,
+    ) -> Self {
         let over = Arc::new(AtomicBool::new(false));
         let mut traffic = Self { names, known: Known::default(), over, tasks: Vec::new() };
         traffic.know(schema, shape);
@@ -69,9 +75,17 @@ impl Traffic {
                 title = shape.title,
                 code = shape.code.replace("$1::bigint", "(1000000000 + $1::bigint)"),
             ),
-            update: format!("update {table} set {} = 't' || $1::bigint where num = $1::bigint and deleted_at is null and {is}", shape.title),
-            delete: format!("update {table} set deleted_at = case when deleted_at is null then now() end where num = $1::bigint and {is}"),
-            read: format!("select id, {}, amount, code from {table} where num = $1::bigint and {is}", shape.title),
+            update: format!(
+                "update {table} set {} = 't' || $1::bigint where num = $1::bigint and deleted_at is null and {is}",
+                shape.title
+            ),
+            delete: format!(
+                "update {table} set deleted_at = case when deleted_at is null then now() end where num = $1::bigint and {is}"
+            ),
+            read: format!(
+                "select id, {}, amount, code from {table} where num = $1::bigint and {is}",
+                shape.title
+            ),
         };
         self.known.lock().unwrap().insert(hash, sql);
     }
@@ -169,5 +183,6 @@ impl Caller {
 
 fn is_another_shape(error: &Error) -> bool {
     let Some(db) = error.as_db_error() else { return false };
-    ["42883", "42703"].contains(&db.code().code()) || db.message().starts_with("cache lookup failed for function")
+    ["42883", "42703"].contains(&db.code().code())
+        || db.message().starts_with("cache lookup failed for function")
 }
