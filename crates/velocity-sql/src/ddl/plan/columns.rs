@@ -192,7 +192,7 @@ fn require(field: &Field, base: &Base<'_>, draft: &mut Draft) {
         draft.built.push(step);
     }
     if present.is_none_or(|definition| super::is_unchecked(definition)) {
-        // What came without a value meanwhile, or was deleted or undeleted just then; from here on none does.
+        // What came without a value meanwhile; from here on none does.
         fill(field, " again", base, draft);
         draft.built.push(super::validate(&proof, names, Stage::Prepare));
     }
@@ -207,35 +207,21 @@ fn require(field: &Field, base: &Base<'_>, draft: &mut Draft) {
 }
 
 /// Gives records without a value the default: an update of each, with its event, by the operator. Deleted records cannot
-/// change; their column is filled without an event, which nobody sees.
+/// change; the triggers let the operator fill their column without an event. All in one round: a record that is deleted or
+/// undeleted meanwhile is met either way.
 fn fill(field: &Field, again: &str, base: &Base<'_>, draft: &mut Draft) {
     let Some(default) = default_literal(field) else { return };
     if !base.table.has_rows || matches!(base.of_field(field.name.as_str()), Source::Converted { .. }) {
         return;
     }
     let column = base.column(field.name.as_str());
+    let sql = super::batch(base, &format!("{column} is null"), &format!("{column} = {default}"));
+    let summary = format!("give records without {} its default{again}", field.name);
+    let mut step = Step::safe(Stage::Prepare, summary, Lock::RowExclusive, sql);
     // A field from the trash is none yet: no event can tell of it.
-    let unseen = matches!(base.of_field(field.name.as_str()), Source::Restored(_));
-    let rounds: &[(&str, bool)] = if unseen {
-        &[("", true)]
-    } else {
-        &[(" and deleted_at is not null", true), (" and deleted_at is null", false)]
-    };
-    for &(living, silent) in rounds {
-        let sql = super::batch(base, &format!("{column} is null{living}"), &format!("{column} = {default}"));
-        let of = if silent { "deleted records" } else { "records" };
-        let mut step = Step::safe(
-            Stage::Prepare,
-            format!("give {of} without {} its default{again}", field.name),
-            Lock::RowExclusive,
-            sql,
-        );
-        step.how = How::Batches {
-            name: format!("fill {}{again}{}", field.name, if silent { " (deleted)" } else { "" }),
-            silent,
-        };
-        draft.built.push(step);
-    }
+    let silent = matches!(base.of_field(field.name.as_str()), Source::Restored(_));
+    step.how = How::Batches { name: format!("fill {}{again}", field.name), silent };
+    draft.built.push(step);
 }
 
 fn default_change(field: &Field, base: &Base<'_>, draft: &mut Draft) {

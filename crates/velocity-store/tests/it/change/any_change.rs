@@ -304,7 +304,7 @@ fn same_values(before: &Values, after: &Values, old: &Schema, new: &Schema) {
                 after.get(&(id.clone(), field.name.to_string())).unwrap_or_else(|| panic!("{id} is gone"));
             match value {
                 Some(value) if types[0] == types[1] => {
-                    assert_eq!(now.as_ref(), Some(value), "{} of {id}", field.name)
+                    assert_eq!(now.as_ref(), Some(value), "{} of {id}", field.name);
                 }
                 Some(value) => assert_eq!(
                     now.as_deref().map(meaning),

@@ -61,7 +61,8 @@ pub(crate) async fn shown(client: &Client, pg_schema: &str) -> Vec<String> {
 /// Lines that only one of two has.
 pub(crate) fn difference(found: &[String], wanted: &[String]) -> String {
     let only = |mark: &str, these: &[String], those: &[String]| -> String {
-        these.iter().filter(|line| !those.contains(line)).map(|line| format!("{mark} {line}\n")).collect()
+        let lines = these.iter().filter(|line| !those.contains(line));
+        lines.map(|line| format!("{mark} {line}")).collect::<Vec<_>>().join("\n")
     };
-    only("-", wanted, found) + &only("+", found, wanted)
+    [only("-", wanted, found), only("+", found, wanted)].join("\n")
 }

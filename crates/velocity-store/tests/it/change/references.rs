@@ -1,5 +1,7 @@
 //! References between tables that change.
 
+use velocity_sql::ddl::Approval;
+
 use super::world::World;
 
 const OWNER: &[&str] = &[
@@ -123,7 +125,7 @@ async fn what_others_point_to_stays_until_they_let_go() {
                 &["{name: code, type: string, unique: true, maxLength: 99}", OWNER[1], OWNER[2]],
                 "",
             ),
-            Default::default(),
+            Approval::default(),
         )
         .await;
 }
@@ -138,7 +140,7 @@ async fn a_target_that_comes_later_leaves_the_table_as_it_is_until_then() {
         &["{name: v, type: uuid, ref: {object: owner, version: v1}}", "{name: w, type: string, default: x}"],
         "",
     );
-    world.reconcile(&wanted, Default::default()).await;
+    world.reconcile(&wanted, Approval::default()).await;
     assert_eq!(world.shown().await, before);
     world.make(&world.object("owner", OWNER, "")).await;
     world.to(&wanted).await;

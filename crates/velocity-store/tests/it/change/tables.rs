@@ -1,5 +1,7 @@
 //! Tables that are deleted, and come back.
 
+use std::collections::BTreeMap;
+
 use velocity_sql::ddl::{Approval, Decision, delete_plan};
 use velocity_store::ddl::{Change, apply, read};
 
@@ -10,7 +12,9 @@ async fn delete(world: &mut World, schema: &velocity_schema::Schema) {
     let plan = delete_plan(schema.path(), &live);
     let hash = plan.hash();
     let approval = Approval { named: Some(hash), ..Approval::default() };
-    let Decision::Apply(plan) = plan.decide(&Default::default(), &approval) else { panic!("it is approved") };
+    let Decision::Apply(plan) = plan.decide(&BTreeMap::default(), &approval) else {
+        panic!("it is approved")
+    };
     let path = schema.path().to_string();
     let change = Change {
         plan: &plan,

@@ -33,7 +33,7 @@ impl Blocked {
     /// The reasons of what is not just waiting, one line each.
     pub(crate) fn reasons(&self) -> String {
         let lines = self.pending.iter().filter_map(|step| step.reason.as_ref());
-        lines.filter(|reason| !reason.starts_with("waits for")).map(|reason| format!("{reason}\n")).collect()
+        lines.filter(|reason| !reason.starts_with("waits for")).cloned().collect::<Vec<_>>().join("\n")
     }
 }
 
@@ -80,9 +80,13 @@ impl World {
     }
 
     pub(crate) fn object(&self, object: &str, fields: &[&str], rest: &str) -> Schema {
-        let lines: String = fields.iter().map(|field| format!("  - {field}\n")).collect();
+        let lines: Vec<String> = fields.iter().map(|field| format!("  - {field}")).collect();
         let access = if rest.contains("access:") { "" } else { ACCESS };
-        let fields = if fields.is_empty() { "fields: []".to_owned() } else { format!("fields:\n{lines}") };
+        let fields = if fields.is_empty() {
+            "fields: []".to_owned()
+        } else {
+            format!("fields:\n{}", lines.join("\n"))
+        };
         schema(&format!(
             "org: any\napp: change\ndomain: {}\nobject: {object}\nversion: v1\n{fields}\n{rest}\n{access}\n",
             self.domain
@@ -165,17 +169,13 @@ impl World {
         let wanted = shown(&self.fresh_owner, &self.pg_schema()).await;
         let names = TableNames::of(schema.path());
         let live = velocity_store::ddl::read(&self.fresh_owner, schema).await.unwrap();
-        let functions: String = live
-            .shapes
-            .iter()
-            .chain(live.functions.keys())
-            .map(|name| {
-                format!("drop function if exists \"{}\".\"{name}\"() cascade;", names.schema.as_str())
-            })
-            .collect();
+        let drop =
+            |name: &String| format!("drop function if exists {}.\"{name}\"() cascade", names.schema.quoted());
+        let functions: Vec<String> = live.shapes.iter().chain(live.functions.keys()).map(drop).collect();
+        let functions = functions.join("; ");
         let path = schema.path();
         let sql = format!(
-            "drop table {}, {} cascade; {functions} delete from platform.schemas where path = '{path}'; delete from platform.plans where path = '{path}'",
+            "drop table {}, {} cascade; {functions}; delete from platform.schemas where path = '{path}'; delete from platform.plans where path = '{path}'",
             names.table_sql().inline(),
             names.history_sql().inline()
         );
