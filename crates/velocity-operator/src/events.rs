@@ -20,7 +20,10 @@ pub(crate) async fn tell_facts(context: &Context, object: &DynamicObject, facts:
             Fact::Repaired(steps) => (
                 EventType::Warning,
                 reason::DRIFT_REPAIRED,
-                format!("was not as declared (changed by hand, or made by another release), and was repaired: {}", steps.join("; ")),
+                format!(
+                    "was not as declared (changed by hand, or made by another release), and was repaired: {}",
+                    steps.join("; ")
+                ),
             ),
             Fact::Restored(what) => (EventType::Normal, reason::RESTORED_FROM_TRASH, what.clone()),
         };
