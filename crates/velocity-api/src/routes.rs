@@ -7,8 +7,8 @@ use axum::routing::{get, post};
 use http::header::CONTENT_TYPE;
 
 use crate::handlers::{
-    bulk, create, delete, describe, export, fallback, history, list, operations, patch, platform, read, replace,
-    undelete,
+    bulk, create, delete, describe, export, fallback, history, list, operations, patch, platform, read,
+    replace, undelete,
 };
 use crate::metrics::Metrics;
 use crate::state::Api;
