@@ -107,7 +107,7 @@ fn pending(target: &Target, object: &Value) -> Outcome<Pending> {
             .with_help("change the records that are named; it goes on by itself"));
     }
     let needs_data = reason == "DataDoesNotFit";
-    Ok(Pending { hash, needs_data, status })
+    Ok(Pending { status, hash, needs_data })
 }
 
 fn show(session: &Session, target: &Target, pending: &Pending) -> Outcome {

@@ -62,11 +62,7 @@ async fn the_server_tells_what_a_manifest_would_change_and_changes_nothing() {
         "{blocked}"
     );
     assert_eq!(blocked["violations"]["samples"].as_array().unwrap().len(), 1);
-    assert!(
-        blocked["reason"].as_str().unwrap().contains("1 record have no value for pages")
-            || blocked["reason"].as_str().unwrap().contains("pages"),
-        "{blocked}"
-    );
+    assert!(blocked["reason"].as_str().unwrap().contains("no value for pages"), "{blocked}");
     assert!(report["schemas"][0]["estimatedRows"].as_i64().unwrap() >= 1, "{report}");
 
     let in_use = plain
@@ -156,7 +152,6 @@ async fn a_spec_from_anywhere_is_taken_as_one_or_refused() {
     assert!(errors.as_array().unwrap().len() >= 2, "all of them at once: {errors}");
     let mut quoted = spec.clone();
     quoted["fields"][0]["default"] = json!("it's \"quoted\"; select pg_sleep(60) --");
-    quoted["access"]["roles"]["read"] = json!(["o'reader\"s"]);
     let planned = admin.post(plan, &quoted).await.expect(200).data();
     assert!(planned["operations"].to_string().contains("it''s"), "{planned}");
     let huge = format!("{{\"description\": \"{}\"}}", "x".repeat(11 << 20));

@@ -7,7 +7,6 @@ use axum::extract::State;
 use axum::http::request::Parts;
 use velocity_contract::drift::SchemaDrift;
 use velocity_contract::page::Data;
-use velocity_contract::plan::Operation;
 use velocity_schema::{Schema, SchemaPath};
 use velocity_sql::TableNames;
 use velocity_sql::ddl::{self, Stage, Step};
@@ -29,13 +28,12 @@ pub(crate) async fn show_drift(
     parts: Parts,
 ) -> Result<Json<Data<Vec<SchemaDrift>>>, ApiError> {
     let [wanted] = query::only(parts.uri.query(), ["schema"])?;
-    let schemas = match wanted {
-        Some(path) => vec![served(&api, &path)?],
-        None => {
-            let mut all: Vec<Arc<Schema>> = api.catalog().load().served.iter().map(Arc::clone).collect();
-            all.sort_by(|a, b| a.path().cmp(b.path()));
-            all
-        }
+    let schemas = if let Some(path) = wanted {
+        vec![served(&api, &path)?]
+    } else {
+        let mut all: Vec<Arc<Schema>> = api.catalog().load().served.iter().map(Arc::clone).collect();
+        all.sort_by(|a, b| a.path().cmp(b.path()));
+        all
     };
     let mut view = api.database().login().view().await?;
     let mut data = Vec::with_capacity(schemas.len());
@@ -76,7 +74,7 @@ async fn of(view: &mut View, served: &Arc<Schema>) -> Result<SchemaDrift, ApiErr
         operations: if plan.steps.iter().any(is_drift) {
             operations::of_plan(&plan, &Looked::default(), size)
         } else {
-            Vec::<Operation>::new()
+            Vec::new()
         },
         foreign,
         plan_hash: plan.removing_foreign().hash(),

@@ -41,7 +41,9 @@ pub(super) fn of(color: Color, definition: &Definition, found: &Found<'_>, recur
     let rules = rules(found.schema);
     if !rules.is_empty() {
         let _ = writeln!(page, "\n{}", color.bold("Rules"));
-        rules.iter().for_each(|rule| page.push_str(&wrapped(rule, "  ")));
+        for rule in &rules {
+            page.push_str(&wrapped(rule, "  "));
+        }
     }
     if members(found.schema).is_some() {
         let _ = writeln!(page, "\n{}", color.bold("Fields"));
