@@ -1,5 +1,6 @@
 //! Leading, and what the leader does: one controller for SchemaDefinitions, one for AuthStrategies, and the sweep.
 
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use futures::{Stream, StreamExt};
 use kube::api::{ApiResource, DynamicObject};
 use kube::runtime::controller::{Config as ControllerConfig, Controller};
 use kube::runtime::reflector::{self, ObjectRef, Store};
-use kube::runtime::{PredicateConfig, WatchStreamExt, watcher};
+use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client};
 use tokio_util::sync::CancellationToken;
 use velocity_contract::AuthStrategy;
@@ -18,8 +19,9 @@ use velocity_store::platform::{MigrateError, migrate};
 use crate::config::Config;
 use crate::context::Context;
 use crate::jobs::Jobs;
+use crate::occasions::Occasions;
 use crate::session::Session;
-use crate::{auth_strategies, lease, reconcile, requests, sweep};
+use crate::{auth_strategies, lease, reconcile, sweep};
 
 /// Why the operator does not run.
 #[derive(Debug, thiserror::Error)]
@@ -153,22 +155,18 @@ async fn schemas(
         .await;
 }
 
-/// The objects whenever there may be something to do for them. What the operator itself writes into a status is no reason to
-/// look at an object again.
+/// The objects whenever there may be something to do for them.
 pub(crate) fn changes(
     api: Api<DynamicObject>,
     resource: ApiResource,
 ) -> (Store<DynamicObject>, impl Stream<Item = watcher::Result<DynamicObject>> + Send + 'static) {
     let writer = reflector::store::Writer::new(resource);
     let reader = writer.as_reader();
+    let mut occasions = Occasions::default();
     let changes = watcher(api, watcher::Config::default())
         .default_backoff()
         .reflect(writer)
-        .applied_objects()
-        .predicate_filter(
-            |object: &DynamicObject| Some(requests::occasion(object)),
-            PredicateConfig::default(),
-        );
+        .filter_map(move |event| ready(event.map(|event| occasions.find(event)).transpose()));
     (reader, changes)
 }
 

@@ -20,6 +20,11 @@ fn all(object: &DynamicObject) -> &[String] {
     object.metadata.finalizers.as_deref().unwrap_or_default()
 }
 
+/// Those of others.
+pub(crate) fn others(object: &DynamicObject) -> impl Iterator<Item = &String> {
+    all(object).iter().filter(|finalizer| *finalizer != FINALIZER)
+}
+
 /// Whether the object carries it.
 pub(crate) fn is_on(object: &DynamicObject) -> bool {
     all(object).iter().any(|finalizer| finalizer == FINALIZER)
@@ -39,8 +44,7 @@ pub(crate) async fn put_on(
 
 /// Takes it off: the object may go.
 pub(crate) async fn take_off(api: &Api<DynamicObject>, object: &DynamicObject) -> Result<(), kube::Error> {
-    let others: Vec<&str> =
-        all(object).iter().map(String::as_str).filter(|finalizer| *finalizer != FINALIZER).collect();
+    let others: Vec<&str> = others(object).map(String::as_str).collect();
     patch(api, object, &others).await.map(drop)
 }
 

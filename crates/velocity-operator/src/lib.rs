@@ -17,6 +17,7 @@ mod finalizers;
 mod jobs;
 mod lease;
 mod observe;
+mod occasions;
 mod outcome;
 mod pending;
 mod publish;

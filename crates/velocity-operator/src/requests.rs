@@ -33,16 +33,6 @@ pub(crate) fn deletion_policy(object: &DynamicObject) -> DeletionPolicy {
     }
 }
 
-/// Changes whenever there may be something to do: with the spec, any annotation, a deletion, and finalizers. Not with the
-/// status, which only the operator writes.
-pub(crate) fn occasion(object: &DynamicObject) -> u64 {
-    let metadata = &object.metadata;
-    let mut hasher = DefaultHasher::new();
-    (metadata.generation, &metadata.annotations, metadata.deletion_timestamp.is_some(), &metadata.finalizers)
-        .hash(&mut hasher);
-    hasher.finish()
-}
-
 /// What a plan that runs was made for: when it changes, the plan is outdated.
 pub(crate) fn purpose(object: &DynamicObject) -> u64 {
     let metadata = &object.metadata;
@@ -76,22 +66,6 @@ mod tests {
         assert_eq!(of("delete"), DeletionPolicy::Delete);
         assert_eq!(of("Delete"), DeletionPolicy::Unknown("Delete".into()));
         assert_eq!(of(""), DeletionPolicy::Unknown(String::new()));
-    }
-
-    #[test]
-    fn a_spec_an_annotation_and_a_deletion_are_occasions_and_a_status_is_none() {
-        let plain = object(&json!({"generation": 1, "resourceVersion": "1"}));
-        let mut status = plain.clone();
-        status.data = json!({"status": {"phase": "Ready"}});
-        status.metadata.resource_version = Some("2".into());
-        assert_eq!(occasion(&plain), occasion(&status));
-        for changed in [
-            json!({"generation": 2}),
-            json!({"generation": 1, "annotations": {"velocity.sh/reconcile-at": "2026-01-01T00:00:00Z"}}),
-            json!({"generation": 1, "deletionTimestamp": "2026-01-01T00:00:00Z"}),
-        ] {
-            assert_ne!(occasion(&plain), occasion(&object(&changed)), "{changed}");
-        }
     }
 
     #[test]

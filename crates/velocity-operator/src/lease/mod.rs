@@ -188,6 +188,10 @@ async fn create(
     }
 }
 
+fn is_conflict(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 409)
+}
+
 fn params() -> PostParams {
     PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() }
 }
@@ -246,17 +250,30 @@ impl Held {
 
     /// Gives it up, so that another takes over at once. Only for who has stopped working.
     pub(crate) async fn release(mut self) {
-        if let Some(spec) = &mut self.lease.spec {
-            spec.holder_identity = Some(String::new());
-            spec.renew_time = Some(MicroTime(k8s_openapi::jiff::Timestamp::now()));
-        }
-        let released = tokio::time::timeout(ANSWER_MAX, self.api.replace(NAME, &params(), &self.lease)).await;
-        match released {
-            Ok(Ok(_)) => tracing::info!("gave up the lease"),
+        match tokio::time::timeout(ANSWER_MAX, self.try_release()).await {
+            Ok(Ok(())) => tracing::info!("gave up the lease"),
             Ok(Err(error)) => {
                 tracing::debug!(error = %error, "the lease could not be given up; it will run out");
             }
             Err(_) => tracing::debug!("the lease could not be given up in time; it will run out"),
+        }
+    }
+
+    async fn try_release(&mut self) -> Result<(), kube::Error> {
+        loop {
+            if let Some(spec) = &mut self.lease.spec {
+                spec.holder_identity = Some(String::new());
+                spec.renew_time = Some(MicroTime(k8s_openapi::jiff::Timestamp::now()));
+            }
+            let refused = match self.api.replace(NAME, &params(), &self.lease).await {
+                Err(error) if is_conflict(&error) => error,
+                other => return other.map(drop),
+            };
+            // The last renewal may have arrived though its answer was not waited for.
+            match self.api.get_opt(NAME).await? {
+                Some(lease) if seen(&lease).holder == self.config.identity => self.lease = lease,
+                _ => return Err(refused),
+            }
         }
     }
 }
