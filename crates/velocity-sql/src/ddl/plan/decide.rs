@@ -97,9 +97,15 @@ impl Plan {
 
 /// `17 records have no value for gate, for example a, b, c; give them one`.
 fn found(finding: &Finding, complaint: &str, way_out: &str) -> String {
-    let records =
-        if finding.count == 1 { "1 record".to_owned() } else { format!("{} records", finding.count) };
-    format!("{records} {complaint}, for example {}; {way_out}", finding.samples.join(", "))
+    let samples = finding.samples.join(", ");
+    if finding.count == 1 {
+        // Complaints are written for many.
+        let complaint = complaint
+            .strip_prefix("have ")
+            .map_or_else(|| complaint.to_owned(), |rest| format!("has {rest}"));
+        return format!("1 record {complaint}: {samples}; {way_out}");
+    }
+    format!("{} records {complaint}, for example {samples}; {way_out}", finding.count)
 }
 
 /// A pending step always says why it is not done.
