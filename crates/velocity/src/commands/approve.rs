@@ -7,6 +7,7 @@ use velocity_contract::status::{OperationClass, Phase, SchemaDefinitionStatus, c
 use super::target::{self, Target};
 use crate::cluster::Cluster;
 use crate::failure::{Exit, Failure, Outcome};
+use crate::output::operations::Detail;
 use crate::output::{ask, operations};
 use crate::session::Session;
 
@@ -119,10 +120,9 @@ fn show(session: &Session, target: &Target, pending: &Pending) -> Outcome {
     }
     let color = session.out.color;
     let steps = operations::of_status(&pending.status.pending_operations);
+    let detail = if session.out.is_wide() { Detail::Full } else { Detail::Folded("-o wide shows all") };
     let heading = format!("{}  plan {}\n", color.bold(&target.display()), pending.hash);
-    session
-        .out
-        .text(&format!("{heading}{}", operations::listed(color, &steps, "  ", operations::Detail::Full)))
+    session.out.text(&format!("{heading}{}", operations::listed(color, &steps, "  ", detail)))
 }
 
 /// Sets the annotation, as long as the plan is the one that was shown.

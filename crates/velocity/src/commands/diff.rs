@@ -94,7 +94,7 @@ async fn compare(session: &Session, args: &Args) -> Outcome<ExitCode> {
     if session.out.is_structured() {
         session.out.serialized(&json!({ "schemas": compared, "removed": removed }))?;
     } else {
-        let detail = if session.out.is_wide() { Detail::Full } else { Detail::Folded };
+        let detail = if session.out.is_wide() { Detail::Full } else { Detail::Folded("-o wide shows all") };
         session.out.text(&text::page(session.out.color, detail, &compared, &removed))?;
         if super::validate::annotates() {
             for (manifest, one) in wanted.iter().zip(&compared) {

@@ -31,10 +31,12 @@ pub(crate) fn class(color: Color, class: OperationClass) -> String {
 pub(crate) enum Detail {
     /// All of it: it is what somebody agrees to.
     Full,
-    /// Long statements that are safe, such as trigger functions, only in part.
-    Folded,
+    /// Long statements that are safe, such as trigger functions, only in part; with what shows all.
+    Folded(&'static str),
 }
 
+/// What a step of a blocked change says that has nothing to say.
+const NOTHING_TO_SAY: &str = "waits for the rest of the change";
 /// A safe statement of more lines is folded.
 const LINES_MAX: usize = 8;
 /// What is shown of it.
@@ -64,13 +66,17 @@ pub(crate) fn listed<'a>(
             let _ = writeln!(page, "{indent}   {cost}");
         }
         let lines = operation.sql.lines().count();
-        let is_folded =
-            detail == Detail::Folded && operation.class == OperationClass::Safe && lines > LINES_MAX;
-        for line in operation.sql.lines().take(if is_folded { LINES_SHOWN } else { lines }) {
+        let hint = match detail {
+            Detail::Folded(hint) if operation.class == OperationClass::Safe && lines > LINES_MAX => {
+                Some(hint)
+            }
+            _ => None,
+        };
+        for line in operation.sql.lines().take(if hint.is_some() { LINES_SHOWN } else { lines }) {
             let _ = writeln!(page, "{indent}   {}", color.dim(&printable(line)));
         }
-        if is_folded {
-            let more = format!("… {} more lines: -o wide and -o json show all", lines - LINES_SHOWN);
+        if let Some(hint) = hint {
+            let more = format!("… {} more lines: {hint}", lines - LINES_SHOWN);
             let _ = writeln!(page, "{indent}   {}", color.dim(&more));
         }
     }
@@ -86,7 +92,8 @@ pub(crate) fn of_status(operations: &[PendingOperation]) -> Vec<Operation> {
             class: operation.class,
             lock: operation.lock.clone(),
             sql: operation.sql.clone(),
-            reason: Some(operation.reason.clone()).filter(|reason| !reason.is_empty()),
+            reason: Some(operation.reason.clone())
+                .filter(|reason| !reason.is_empty() && reason != NOTHING_TO_SAY),
             refused: false,
             violations: None,
             estimated_rows: None,
@@ -167,10 +174,10 @@ mod tests {
         };
         let color = crate::output::style::none();
         let shown = |operation, detail| listed(color, &[operation], "", detail).matches("x\n").count();
-        assert_eq!(shown(operation(OperationClass::Safe, 8), Detail::Folded), 8);
-        assert_eq!(shown(operation(OperationClass::Safe, 9), Detail::Folded), 3);
+        assert_eq!(shown(operation(OperationClass::Safe, 8), Detail::Folded("more")), 8);
+        assert_eq!(shown(operation(OperationClass::Safe, 9), Detail::Folded("more")), 3);
         assert_eq!(shown(operation(OperationClass::Safe, 9), Detail::Full), 9);
-        assert_eq!(shown(operation(OperationClass::Breaking, 9), Detail::Folded), 9);
+        assert_eq!(shown(operation(OperationClass::Breaking, 9), Detail::Folded("more")), 9);
     }
 
     #[test]

@@ -125,6 +125,17 @@ fn waiting_for_a_blocked_change_ends_with_the_command_that_approves_it() {
 }
 
 #[test]
+fn what_was_approved_a_moment_ago_is_waited_for() {
+    let scene = scene();
+    scene.cluster.set_status(PATH, &blocked("sha256:plan", "breaking", "ApprovalNeeded"));
+    scene.home.run("approve sd/order --plan sha256:plan").ok();
+    let run = scene.home.run("apply -f order.yaml --wait --timeout 1s");
+    assert!(run.code == 6 && run.stderr.contains("the operator has not begun yet"), "{}", run.all());
+    scene.cluster.set_status(PATH, &blocked("sha256:plan", "breaking", "DataDoesNotFit"));
+    assert_eq!(scene.home.run("apply -f order.yaml --wait").code, 1);
+}
+
+#[test]
 fn reconcile_asks_and_tells_what_became_of_it() {
     let scene = scene();
     scene.cluster.set_status(PATH, &status(1, "Provisioning", "WaitingForReference", "waits"));

@@ -53,10 +53,9 @@ async fn a_blocked_change_is_approved_with_the_command_that_it_names() {
     writer.get(&format!("{route}?fields=pages")).await.expect(400);
     let left = writer.get(&route).await.expect(200).data();
     assert_eq!(left[0]["title"], "a");
-    let object = format!("schemadefinition/{}", "book");
     let object = "schemadefinition/book";
     let nothing =
-        cli.run(&["approve", &object, "-n", &domain.namespace(), "--plan", "sha256:x"]).await.failed(1);
+        cli.run(&["approve", object, "-n", &domain.namespace(), "--plan", "sha256:x"]).await.failed(1);
     assert!(nothing.contains("nothing is pending"), "{nothing}");
     // Looking again finds nothing to do.
     let looked = cli.run(&["reconcile", object, "-n", &domain.namespace()]).await.ok();

@@ -16,8 +16,11 @@ const CHECKED_ROWS_PER_SECOND: f64 = 2e6;
 const INDEXED_ROWS_PER_SECOND: f64 = 400e3;
 /// Writing rows anew with one index or two, measured at 20,000 to 40,000 on two cores.
 const WRITTEN_ROWS_PER_SECOND: f64 = 20e3;
-/// What a row takes on disk where Postgres has not counted the rows yet.
+/// What a row takes on disk where Postgres has not counted the rows yet: in the table, and in each index.
 const ROW_BYTES: i64 = 150;
+const ENTRY_BYTES: i64 = 40;
+/// What an index takes that has next to nothing in it: two pages.
+const EMPTY_INDEX_BYTES: i64 = 2 * 8192;
 
 /// How much there is to go through.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -39,7 +42,7 @@ impl Size {
         let Some(table) = table else { return Self::default() };
         let rows = match table.estimated_rows {
             // A table that was never analysed counts as empty.
-            0 if table.has_rows => (table.bytes / ROW_BYTES).max(1),
+            0 if table.has_rows => rows_of_bytes(table),
             rows => rows,
         };
         Self { rows, bytes: table.bytes }
@@ -67,6 +70,13 @@ impl Size {
         };
         Cost { rows: self.rows, seconds: (seconds * 100.0).round() / 100.0 }
     }
+}
+
+fn rows_of_bytes(table: &LiveTable) -> i64 {
+    let indexes = i64::try_from(table.indexes.len()).unwrap_or(0);
+    // One more for the index of what is stored outside of the rows.
+    let filled = table.bytes - (indexes + 1) * EMPTY_INDEX_BYTES;
+    (filled / (ROW_BYTES + indexes * ENTRY_BYTES)).max(1)
 }
 
 #[cfg(test)]
@@ -107,8 +117,10 @@ mod tests {
 
     #[test]
     fn a_table_that_was_never_counted_is_judged_by_its_bytes_and_one_that_is_not_there_costs_nothing() {
-        let table = LiveTable { has_rows: true, bytes: 15_000, ..LiveTable::default() };
-        assert_eq!(Size::of(Some(&table)).rows(), 100);
+        let indexes = (0..5).map(|n| (format!("i{n}"), true)).collect();
+        let table = |bytes| LiveTable { has_rows: true, bytes, indexes, ..LiveTable::default() };
+        let rows = |bytes| Size::of(Some(&table.clone()(bytes))).rows();
+        assert_eq!((rows(6 * 16_384 + 35_000), rows(8192)), (100, 1));
         let none = Size::of(None).cost(&step("update t", How::Batches { name: "b".into(), silent: true }));
         assert_eq!(none, Cost { rows: 0, seconds: 0.0 });
     }

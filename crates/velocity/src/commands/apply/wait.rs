@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use velocity_contract::API_VERSION;
+use velocity_contract::annotation::APPROVE_BREAKING;
+use velocity_contract::status::condition::MIGRATION_BLOCKED;
 use velocity_contract::status::{OperationClass, Phase, SchemaDefinitionStatus, find_condition};
 
 use super::super::target;
@@ -105,11 +107,19 @@ async fn provisioned(cluster: &Cluster, resource: &Applied) -> Outcome<Look<(Str
         || "no reason is given".to_owned(),
         |ready| if ready.message.is_empty() { ready.reason.clone() } else { ready.message.clone() },
     );
+    if is_approved(&object, &status) {
+        return Ok(Look::Not("it is approved, and the operator has not begun yet".to_owned()));
+    }
     match (status.phase, status.endpoint, status.spec_hash) {
         (Some(Phase::Ready), Some(endpoint), Some(hash)) => Ok(Look::Done((endpoint, hash))),
         (Some(phase @ (Phase::Blocked | Phase::Failed | Phase::Terminating)), ..) => {
             let steps = operations::of_status(&status.pending_operations);
-            let page = operations::listed(style::for_stderr(), &steps, "", operations::Detail::Full);
+            let page = operations::listed(
+                style::for_stderr(),
+                &steps,
+                "",
+                operations::Detail::Folded("`velocity describe` shows all"),
+            );
             let failure =
                 Failure::failed(format!("{phase}: {reason}")).with_details(page.lines().map(str::to_owned));
             let is_breaking = steps.iter().any(|step| step.class == OperationClass::Breaking);
@@ -127,6 +137,16 @@ async fn provisioned(cluster: &Cluster, resource: &Applied) -> Outcome<Look<(Str
             Ok(Look::Not(format!("{phase}: {reason}")))
         }
     }
+}
+
+/// Whether what is blocked lacks only an approval that is there by now: the operator is about to see it.
+fn is_approved(object: &Value, status: &SchemaDefinitionStatus) -> bool {
+    let approval = object["metadata"]["annotations"][APPROVE_BREAKING].as_str();
+    let lacks = find_condition(&status.conditions, MIGRATION_BLOCKED).map(|blocked| blocked.reason.as_str());
+    status.phase == Some(Phase::Blocked)
+        && lacks == Some("ApprovalNeeded")
+        && approval.is_some()
+        && approval == status.plan_hash.as_deref()
 }
 
 /// Whether the API serves the spec of that tag.
