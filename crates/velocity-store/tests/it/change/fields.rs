@@ -134,7 +134,7 @@ async fn a_dropped_field_that_was_required_and_unique_comes_back_with_its_rules(
     world.write(&format!("insert into {} (id, num) values (md5('new')::uuid, 1)", world.table())).await;
     let blocked = world.blocked(&world.item(&[a, N], "")).await;
     assert!(
-        blocked.reasons().contains("1 record have no value for a")
+        blocked.reasons().contains("1 record has no value for a")
             || blocked.reasons().contains("no value for a"),
         "{}",
         blocked.reasons()

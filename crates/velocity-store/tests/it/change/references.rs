@@ -29,7 +29,7 @@ async fn a_reference_is_enforced_once_its_values_have_records_and_let_go_again()
     let wanted = world.item(&["{name: v, type: uuid, ref: {object: owner, version: v1}}"], "");
     let blocked = world.blocked(&wanted).await;
     assert!(
-        !blocked.approvable && blocked.reasons().contains("1 record have a value of v that"),
+        !blocked.approvable && blocked.reasons().contains("1 record has a value of v that"),
         "{}",
         blocked.reasons()
     );

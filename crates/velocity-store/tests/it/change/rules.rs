@@ -53,7 +53,7 @@ async fn bounds_are_widened_at_once_and_narrowed_once_the_data_fits() {
     let narrow = world.item(&["{name: v, type: integer, min: 1, max: 29}"], "");
     let blocked = world.blocked(&narrow).await;
     assert!(
-        !blocked.approvable && blocked.reasons().contains("1 record have a value of v that breaks its `max`"),
+        !blocked.approvable && blocked.reasons().contains("1 record has a value of v that breaks its `max`"),
         "{}",
         blocked.reasons()
     );
@@ -91,7 +91,7 @@ async fn lengths_sizes_and_items_change() {
         world.to(&item(n)).await;
     }
     let blocked = world.blocked(&item(1)).await;
-    assert_eq!(blocked.reasons().matches("1 record have a value").count(), 4, "{}", blocked.reasons());
+    assert_eq!(blocked.reasons().matches("1 record has a value").count(), 4, "{}", blocked.reasons());
     world.writes_work().await;
 }
 

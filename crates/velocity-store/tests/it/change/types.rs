@@ -136,7 +136,7 @@ async fn texts_that_are_no_numbers_block_the_change_until_they_are() {
     let wanted = world.item(&["{name: v, type: integer, min: 0}"], "");
     let blocked = world.blocked(&wanted).await;
     assert!(
-        !blocked.approvable && blocked.reasons().contains("1 record have a value of v that is no bigint"),
+        !blocked.approvable && blocked.reasons().contains("1 record has a value of v that is no bigint"),
         "{}",
         blocked.reasons()
     );
