@@ -18,7 +18,8 @@ use crate::split::{API, OPERATOR, Split};
 
 /// Schemas of one domain.
 const PER_DOMAIN: usize = 100;
-const LOOK: Duration = Duration::from_millis(200);
+/// A look reads all of them: more often, and the looking would be measured.
+const LOOK: Duration = Duration::from_secs(1);
 /// Between two requests that ask for a new field.
 const ASK: Duration = Duration::from_millis(2);
 /// For the memory of the last reconciles to be given back.
