@@ -88,7 +88,7 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
 /// for a lease that a killed process left behind.
 fn operator_config() -> velocity_operator::Config {
     let mut config = velocity_operator::Config::default();
-    config.lease.identity = "velocityd-dev".to_owned();
+    "velocityd-dev".clone_into(&mut config.lease.identity);
     config
 }
 

@@ -37,7 +37,7 @@ fn second() -> String {
 }
 
 /// A domain with a filled table.
-async fn filled<'a>(cluster: &'a Cluster, rows: usize) -> (Domain<'a>, Client) {
+async fn filled(cluster: &Cluster, rows: usize) -> (Domain<'_>, Client) {
     let domain = Domain::new(cluster);
     domain.apply("thing", &first()).await;
     let (sql, table) = (cluster.sql().await, domain.table("thing"));

@@ -85,7 +85,7 @@ async fn thirteen_changes_under_load_fail_no_request_and_hold_no_lock_for_long()
     let load = Load::start(&cluster, &domain.route("parcel"), &depot, seeds.clone());
     let sampler = Sampler::start(&cluster, &table).await;
     load.some_more().await;
-    for number in 1..STEPS.len() {
+    for (number, step) in STEPS.iter().enumerate().skip(1) {
         let answered = load.answered();
         load.shapes.begin(number);
         let started = std::time::Instant::now();
@@ -93,7 +93,7 @@ async fn thirteen_changes_under_load_fail_no_request_and_hold_no_lock_for_long()
         load.shapes.end(number);
         eprintln!(
             "{}: {:?}, {} requests meanwhile, {}",
-            STEPS[number].what,
+            step.what,
             started.elapsed(),
             load.answered() - answered,
             sampler.worst()
