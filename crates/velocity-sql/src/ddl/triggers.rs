@@ -127,8 +127,8 @@ fn context() -> String {
 const PAIRS_MAX: usize = 50;
 
 /// The state of a row: exactly the fields of the schema, whatever other columns the table has (fields that are being
-/// converted or were dropped, columns of strangers). Measured as fast as `to_jsonb` of the row less the hidden columns: 4.6
-/// and 4.3 us for 15 fields.
+/// converted or were dropped, columns of strangers). `to_jsonb` of the row less the hidden columns is hardly faster: 4.3 us for
+/// 15 fields, this 4.6 us.
 fn state(schema: &Schema, row: &str) -> String {
     let pairs: Vec<String> = schema
         .fields()

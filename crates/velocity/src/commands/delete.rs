@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep};
 use velocity_access::parse_duration;
 
 use super::get::Place;
+use super::target::only_namespace;
 use crate::cluster::{Cluster, Kind, Kinds};
 use crate::failure::{Exit, Failure, Outcome};
 use crate::manifest::{in_order, read_all};
@@ -81,18 +82,12 @@ async fn named(session: &Session, cluster: &Cluster, args: &Args) -> Outcome<Vec
             Err(failure) if failure.exit() == Some(Exit::NotFound) && args.ignore_not_found => continue,
             other => other?,
         };
-        let namespaces: Vec<&str> = objects
-            .iter()
-            .map(|object| object.text_at(&["metadata", "namespace"]).unwrap_or_default())
-            .collect();
-        let [namespace] = namespaces[..] else {
-            return Err(Failure::usage(format!(
-                "`{name}` is in several namespaces; name one with --namespace"
-            ))
-            .with_details(namespaces.iter().map(|&namespace| namespace.to_owned())));
-        };
-        let namespace = Some(namespace).filter(|namespace| !namespace.is_empty());
-        doomed.push(Doomed { path: kind.object(namespace, name), kind: kind.clone(), name: name.clone() });
+        let namespace = only_namespace(&objects, name)?;
+        doomed.push(Doomed {
+            path: kind.object(namespace.as_deref(), name),
+            kind: kind.clone(),
+            name: name.clone(),
+        });
     }
     Ok(doomed)
 }

@@ -7,6 +7,7 @@ use super::apply::FIELD_MANAGER;
 use super::get::Place;
 use crate::cluster::{Cluster, Kind, Kinds};
 use crate::failure::{Exit, Failure, Outcome};
+use crate::output::json::Json;
 use crate::session::Session;
 
 /// A resource that is there.
@@ -25,22 +26,23 @@ pub(super) fn words<'a>(first: &'a str, second: Option<&'a str>) -> Outcome<(&'a
     }
 }
 
+/// The namespace of the only resource of a name; none where its kind has no namespaces.
+pub(super) fn only_namespace(objects: &[Json], name: &str) -> Outcome<Option<String>> {
+    let namespaces: Vec<&str> =
+        objects.iter().map(|object| object.text_at(&["metadata", "namespace"]).unwrap_or_default()).collect();
+    let [namespace] = namespaces[..] else {
+        return Err(Failure::usage(format!("`{name}` is in several namespaces; name one with --namespace"))
+            .with_details(namespaces.iter().map(|&namespace| namespace.to_owned())));
+    };
+    Ok(Some(namespace.to_owned()).filter(|namespace| !namespace.is_empty()))
+}
+
 impl Target {
     /// The resource of that name, in the namespace of `-n` or in the only one that has it.
     pub(super) async fn find(session: &Session, cluster: &Cluster, kind: &str, name: &str) -> Outcome<Self> {
         let kind = Kinds::of(cluster).called(kind).await?;
         let objects = Place::of(session, &kind, Some(name), None).objects(cluster).await?;
-        let namespaces: Vec<&str> = objects
-            .iter()
-            .map(|object| object.text_at(&["metadata", "namespace"]).unwrap_or_default())
-            .collect();
-        let [namespace] = namespaces[..] else {
-            return Err(Failure::usage(format!(
-                "`{name}` is in several namespaces; name one with --namespace"
-            ))
-            .with_details(namespaces.iter().map(|&namespace| namespace.to_owned())));
-        };
-        let namespace = Some(namespace.to_owned()).filter(|namespace| !namespace.is_empty());
+        let namespace = only_namespace(&objects, name)?;
         Ok(Self { kind, name: name.to_owned(), namespace })
     }
 
