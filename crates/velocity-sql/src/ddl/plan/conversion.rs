@@ -25,6 +25,8 @@ enum How {
     ToInteger,
     /// A function of the platform's: null where the text is no such value.
     Parse(&'static str),
+    /// The same for a number.
+    ParseNumber { precision: u32, scale: u32 },
     /// The text form that the API shows.
     Text(SqlType),
     /// JSON.
@@ -52,7 +54,7 @@ pub(super) fn conversion(live: &str, kind: &FieldType) -> Option<Conversion> {
                 // A 64-bit integer has at most 19 digits.
                 ("bigint", _) if precision - scale >= 19 => of(Class::Safe, How::Same),
                 ("bigint", _) => of(Class::NeedsData, to),
-                ("text", _) => of(Class::Breaking, How::Parse("to_numeric")),
+                ("text", _) => of(Class::Breaking, How::ParseNumber { precision, scale }),
                 _ => None,
             }
         }
@@ -94,13 +96,16 @@ impl Conversion {
                 source(),
                 ")::bigint end"
             ],
-            How::Parse("to_numeric") => {
-                let parsed = frag!["platform.to_numeric(", source(), ")"];
-                match kind {
-                    FieldType::Number { precision, scale, .. } => exact_number(&parsed, *precision, *scale),
-                    _ => parsed,
-                }
-            }
+            // Null also where the type would round it, or has no room for it.
+            How::ParseNumber { precision, scale } => frag![
+                "platform.to_numeric(",
+                source(),
+                ", ",
+                Fragment::number((*precision).into()),
+                ", ",
+                Fragment::number((*scale).into()),
+                ")"
+            ],
             How::Parse(function) => frag!["platform.", *function, "(", source(), ")"],
             How::Text(SqlType::Timestamptz) => frag![
                 "to_char(",
