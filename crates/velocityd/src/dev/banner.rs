@@ -1,12 +1,14 @@
 //! What a person sees once everything serves.
 
+use std::io::{self, Write};
+
 use super::endpoints::Endpoints;
 use super::folder::Folder;
 
-/// Prints the banner.
+/// Prints the banner, in one write: who reads along sees all of it or nothing.
 pub(crate) fn print(folder: &Folder, endpoints: &Endpoints, database: &str) {
     let dir = folder.path().display();
-    println!(
+    let text = format!(
         "Velocity is ready.
 
   API         {api}
@@ -20,9 +22,12 @@ Try:
   velocity record create supplier --set id=S-1 --set name='First supplier'
   velocity record list supplier
 
-Ctrl-C stops everything; the data stays.",
+Ctrl-C stops everything; the data stays.
+",
         api = endpoints.api,
         kubernetes = endpoints.kubernetes,
         metrics = endpoints.metrics,
     );
+    // Nobody to read it is no reason to stop.
+    let _ = io::stdout().write_all(text.as_bytes());
 }

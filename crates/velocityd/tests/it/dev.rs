@@ -31,13 +31,18 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
+/// What is printed once everything serves, which is a moment later than `endpoints.json`.
+async fn banner(server: &Server) -> String {
+    eventually("the banner", async || Some(server.stdout()).filter(|out| out.contains("Ctrl-C"))).await
+}
+
 #[tokio::test]
 async fn it_says_where_everything_is_and_a_signal_stops_all_of_it() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         let mut server = Server::start().await;
         let endpoints = server.endpoints().clone();
         let data = server.data();
-        let banner = server.stdout();
+        let banner = banner(&server).await;
         for part in [
             &endpoints.api,
             &endpoints.kubernetes,
@@ -73,7 +78,7 @@ async fn it_says_where_everything_is_and_a_signal_stops_all_of_it() {
 #[tokio::test]
 async fn the_commands_of_the_banner_work_as_they_stand() {
     let server = Server::start().await;
-    let banner = server.stdout();
+    let banner = banner(&server).await;
     let commands: Vec<&str> =
         banner.lines().filter_map(|line| line.trim().strip_prefix("velocity ")).collect();
     assert_eq!(commands.len(), 3, "{banner}");
@@ -267,7 +272,8 @@ async fn a_postgres_that_is_given_is_used_and_left_alone() {
     let mut server = Server::start_as(Launch { database_url: Some(url.clone()), ..Launch::default() }).await;
     assert_eq!(server.endpoints().postgres, url);
     assert!(!server.data().join("postgres").exists());
-    assert!(server.stdout().contains("the given Postgres"), "{}", server.stdout());
+    let banner = banner(&server).await;
+    assert!(banner.contains("the given Postgres"), "{banner}");
     let (route, table) = {
         let domain = Domain::new(&server);
         domain.apply("note", &note()).await;
