@@ -429,6 +429,9 @@ pub struct OidcSpec {
     #[serde(default = "default_session_ttl")]
     #[cfg_attr(feature = "crd", schemars(length(max = 10), regex(pattern = r"^[0-9]+(s|m|h|d)$")))]
     pub session_ttl: String,
+    /// Which claims of the ID token say who the caller is, which roles they hold and which attributes they have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim_mapping: Option<ClaimMappingSpec>,
 }
 
 /// One entry of a Secret in the strategy's namespace.

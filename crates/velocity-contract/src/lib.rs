@@ -4,6 +4,7 @@
 //! objects and their CustomResourceDefinitions.
 
 pub mod annotation;
+pub mod auth;
 pub mod auth_strategy;
 pub mod bulk;
 pub mod code;
@@ -17,12 +18,13 @@ pub mod plan;
 pub mod problem;
 #[cfg(feature = "crd")]
 pub mod resource;
+pub mod role_binding;
 pub mod status;
 
 pub use code::Code;
 pub use problem::{FieldError, Problem};
 #[cfg(feature = "crd")]
-pub use resource::{AuthStrategy, SchemaDefinition};
+pub use resource::{AuthStrategy, RoleBinding, SchemaDefinition};
 
 /// The API group of every resource.
 pub const GROUP: &str = "velocity.sh";

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::auth::CredentialKind;
+
 /// A schema that the caller can see, as `GET /api` lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -58,6 +60,15 @@ pub struct WhoAmI {
     pub strategy: String,
     /// When the credential ends: RFC 3339; null where it does not.
     pub expires_at: Option<String>,
+    /// What kind of credential it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<CredentialKind>,
+    /// The credential's id, by which it can be revoked: of a token its `jti`, of a session or key the platform's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential_id: Option<String>,
+    /// For a session in a cookie: what requests that write must carry as `X-CSRF-Token`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub csrf_token: Option<String>,
 }
 
 /// What runs: the whole body of `GET /version`, which is for operations like the probes, not an answer of the API.

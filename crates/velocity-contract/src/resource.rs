@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize, Serializer};
 use velocity_schema::spec::SchemaDefinitionSpec;
 
 use crate::auth_strategy::AuthStrategySpec;
-use crate::status::{AuthStrategyStatus, SchemaDefinitionStatus};
+use crate::role_binding::RoleBindingSpec;
+use crate::status::{AuthStrategyStatus, RoleBindingStatus, SchemaDefinitionStatus};
 use crate::{API_VERSION, GROUP, VERSION};
 
 macro_rules! kubernetes_object {
@@ -99,6 +100,11 @@ kubernetes_object! {
 kubernetes_object! {
     /// How callers prove who they are, with where it stands.
     AuthStrategy, "authstrategies", AuthStrategySpec, AuthStrategyStatus
+}
+
+kubernetes_object! {
+    /// Roles and attributes for an actor in a domain, with where it stands.
+    RoleBinding, "rolebindings", RoleBindingSpec, RoleBindingStatus
 }
 
 #[cfg(test)]

@@ -120,6 +120,55 @@ pub struct AuthStrategyStatus {
     pub conditions: Vec<Condition>,
 }
 
+/// Where a RoleBinding stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct RoleBindingStatus {
+    /// In one word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<BindingPhase>,
+    /// The generation of the spec that this status is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// What holds and what does not, each with its reason: `Ready` and `Expired`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(
+        feature = "crd",
+        schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))
+    )]
+    pub conditions: Vec<Condition>,
+}
+
+/// A RoleBinding's standing in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
+pub enum BindingPhase {
+    /// It is in force.
+    Ready,
+    /// It gives nothing, because of what it says or where it stands.
+    Refused,
+    /// It gives nothing any more: its time is over.
+    Expired,
+}
+
+impl BindingPhase {
+    /// The word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "Ready",
+            Self::Refused => "Refused",
+            Self::Expired => "Expired",
+        }
+    }
+}
+
+impl fmt::Display for BindingPhase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// The types of condition.
 pub mod condition {
     /// The resource does what its spec says.
@@ -136,6 +185,8 @@ pub mod condition {
     pub const MIGRATION_BLOCKED: &str = "MigrationBlocked";
     /// The live table differs from what was applied.
     pub const DRIFTED: &str = "Drifted";
+    /// The time of a RoleBinding is over.
+    pub const EXPIRED: &str = "Expired";
 }
 
 /// Something that holds or does not, as Kubernetes has it.

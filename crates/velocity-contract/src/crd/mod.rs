@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 use velocity_schema::spec::SchemaDefinitionSpec;
 
 use crate::auth_strategy::AuthStrategySpec;
-use crate::resource::{AuthStrategy, SchemaDefinition};
-use crate::status::{AuthStrategyStatus, SchemaDefinitionStatus};
+use crate::resource::{AuthStrategy, RoleBinding, SchemaDefinition};
+use crate::role_binding::RoleBindingSpec;
+use crate::status::{AuthStrategyStatus, RoleBindingStatus, SchemaDefinitionStatus};
 use crate::{GROUP, VERSION};
 
 /// What a CRD says besides its schema.
@@ -27,7 +28,7 @@ struct Names {
 
 /// Every CRD, as `(file name, manifest)`.
 pub fn all() -> Vec<(String, Value)> {
-    [schema_definition(), auth_strategy()]
+    [schema_definition(), auth_strategy(), role_binding()]
         .into_iter()
         .map(|crd| {
             let plural = crd["spec"]["names"]["plural"].as_str().unwrap_or_default();
@@ -95,6 +96,40 @@ pub fn auth_strategy() -> Value {
                 "string",
                 &format!("{ready}.message"),
                 "Why it is ready, or not, in a sentence",
+                1
+            ),
+        ]),
+    )
+}
+
+/// The CRD of RoleBinding.
+pub fn role_binding() -> Value {
+    let names = Names {
+        kind: RoleBinding::KIND,
+        plural: RoleBinding::PLURAL,
+        short: &["vrb"],
+        description: "Roles and attributes for an actor in the namespace's domain.",
+    };
+    let mut spec = schema_of::<RoleBindingSpec>();
+    rules::role_binding(&mut spec);
+    let ready = ".status.conditions[?(@.type==\"Ready\")]";
+    crd(
+        &names,
+        &spec,
+        &schema_of::<RoleBindingStatus>(),
+        &json!([
+            column("Actor", "string", ".spec.actor", "Whom it is for", 0),
+            column("Roles", "string", ".spec.roles", "The roles that it gives", 0),
+            column("Expires", "string", ".spec.expiresAt", "Until when it holds", 0),
+            column("Ready", "string", &format!("{ready}.status"), "Whether it is in force", 0),
+            column("Reason", "string", &format!("{ready}.reason"), "Why it is in force, or not", 0),
+            column("Age", "date", ".metadata.creationTimestamp", "When it was made", 0),
+            column("Scopes", "string", ".spec.scopes[*].object", "The objects that it is limited to", 1),
+            column(
+                "Message",
+                "string",
+                &format!("{ready}.message"),
+                "Why it is in force, or not, in a sentence",
                 1
             ),
         ]),

@@ -320,6 +320,36 @@ pub(super) fn auth_strategy(spec: &mut Value) {
     apply(spec, AUTH_STRATEGY_BOUNDS, &[]);
 }
 
+const ROLE_BINDING_FORMS: &[(&str, &str, u64)] =
+    &[("roles[]", ROLE, 128), ("scopes[].object", NAME, 63), ("scopes[].version", VERSION, 10)];
+
+const ROLE_BINDING_RULES: &[Rule] = &[
+    (
+        "roles[]",
+        "self != 'platform-admin'",
+        "",
+        "platform-admin is never given by a RoleBinding: it comes from the token of the installation's own strategy",
+    ),
+    (
+        "",
+        "!has(self.expiresAt) || self.expiresAt.getFullYear() >= 1970",
+        ".expiresAt",
+        "expiresAt is a time after 1970, RFC 3339 with a time zone, such as 2027-01-01T00:00:00Z",
+    ),
+];
+
+/// Adds what the types of a RoleBinding's spec do not carry.
+pub(super) fn role_binding(spec: &mut Value) {
+    for list in ["roles", "scopes[].operations"] {
+        set(spec, list, "x-kubernetes-list-type", json!("set"));
+    }
+    set(spec, "scopes[].operations[]", "enum", json!(OPERATIONS));
+    for (path, pattern, length) in ROLE_BINDING_FORMS {
+        form(spec, path, pattern, *length);
+    }
+    apply(spec, &[], ROLE_BINDING_RULES);
+}
+
 fn apply(spec: &mut Value, bounds: &[Bound], rules: &[Rule]) {
     for (path, keyword, number) in bounds {
         set(spec, path, keyword, json!(number));
