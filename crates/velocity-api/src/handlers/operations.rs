@@ -50,6 +50,9 @@ pub(crate) async fn whoami(State(api): State<Api>, parts: Parts) -> Result<Json<
             attributes,
             strategy: identity.strategy().to_owned(),
             expires_at: Some(identity.expires_at().to_string()),
+            credential: None,
+            credential_id: identity.token_id().map(str::to_owned),
+            csrf_token: None,
         },
     }))
 }
