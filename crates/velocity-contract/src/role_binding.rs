@@ -78,11 +78,12 @@ pub struct BindingScopeSpec {
 
 #[cfg(feature = "crd")]
 mod crd {
-    /// A name and any JSON value, as tokens have them.
+    /// A name and any JSON value, as tokens have them. Rules cannot see a map of values of any type, so it is an object
+    /// of unknown fields.
     pub(super) fn attributes(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
             "type": "object",
-            "additionalProperties": { "x-kubernetes-preserve-unknown-fields": true },
+            "x-kubernetes-preserve-unknown-fields": true,
             "minProperties": 1,
             "maxProperties": 64
         })

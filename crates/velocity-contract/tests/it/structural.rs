@@ -87,7 +87,7 @@ fn only_values_of_any_shape_escape_the_schema() {
     assert_eq!(
         open,
         [
-            ".spec.attributes{}",
+            ".spec.attributes",
             ".spec.fields[].default",
             ".spec.fields[].schema",
             ".spec.jwt.issuers[].audience",
