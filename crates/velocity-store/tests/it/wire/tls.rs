@@ -68,7 +68,11 @@ impl Server {
         assert!(made.unwrap().success());
         fs::write(data.join("pg_hba.conf"), HBA).unwrap();
         certificates(&data, account);
-        let port = StdListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        // Below those that the system gives to whoever asks for any, so that no connection of another test takes it first.
+        static NEXT: AtomicU16 = AtomicU16::new(0);
+        let base = 10_000 + u16::try_from(std::process::id() % 9_000).unwrap();
+        let mut ports = std::iter::repeat_with(|| base + NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = ports.find(|port| StdListener::bind(("127.0.0.1", *port)).is_ok()).unwrap();
         let child = run("postgres")
             .args(["-D", ".", "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=."])
             .args(["-c", &format!("port={port}"), "-c", &format!("ssl={tls}"), "-c", "fsync=off"])

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::net::TcpListener as Listener;
 use std::ops::Deref;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -237,7 +238,15 @@ impl Drop for Kubernetes {
     }
 }
 
-/// A port that was free a moment ago.
+/// A port that nobody listens on. Below those that the system gives to whoever asks for any (32768 and up on Linux, 49152 on
+/// macOS), so that no connection of another test gets it before the server that it is meant for listens there.
 fn free_port() -> u16 {
-    Listener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let offset = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(std::process::id().wrapping_mul(61));
+        let port = 20_000 + u16::try_from(offset % 12_000).unwrap();
+        if Listener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
