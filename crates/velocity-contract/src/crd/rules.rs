@@ -284,7 +284,7 @@ const SCHEMA_DEFINITION_RULES: &[Rule] = &[
 const AUTH_STRATEGY_BOUNDS: &[Bound] =
     &[("apiKey.ipAllowlist[]", "maxLength", 64), ("oidc.scopes[]", "maxLength", 128)];
 
-/// The three places where claims are mapped, each with its own copy of the schema.
+/// The three parts of a claim mapping, each with its own copy of the schema.
 const MAPPINGS: [&str; 3] = ["actorId", "roles", "attributes[]"];
 
 /// Adds what the types of a SchemaDefinition's spec do not carry.
@@ -311,8 +311,9 @@ pub(super) fn schema_definition(spec: &mut Value) {
 
 /// Adds what the types of an AuthStrategy's spec do not carry.
 pub(super) fn auth_strategy(spec: &mut Value) {
-    for mapping in MAPPINGS {
-        let transforms = format!("jwt.issuers[].claimMapping.{mapping}.transforms[]");
+    let owners = ["jwt.issuers[]", "oidc"];
+    for (owner, mapping) in owners.into_iter().flat_map(|owner| MAPPINGS.map(|mapping| (owner, mapping))) {
+        let transforms = format!("{owner}.claimMapping.{mapping}.transforms[]");
         set(spec, &format!("{transforms}.values[]"), "maxLength", json!(256));
         set(spec, &format!("{transforms}.table{{}}"), "maxItems", json!(64));
         set(spec, &format!("{transforms}.table{{}}[]"), "maxLength", json!(256));

@@ -1,5 +1,10 @@
 //! The database file: the current objects and the revision, nothing else.
 
+use std::fs::OpenOptions;
+#[cfg(unix)]
+use std::fs::Permissions;
+#[cfg(unix)]
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,11 +40,25 @@ pub(super) struct Disk {
 impl Disk {
     pub(super) fn open(path: &Path, history: usize) -> Result<(Self, State), DiskError> {
         let broken = |error: redb::Error| DiskError::Database(path.to_owned(), Box::new(error));
+        Self::keep_private(path).map_err(|error| broken(redb::Error::Io(error)))?;
         let database = Self::open_database(path)?;
         let disk = Self { database };
         disk.create_tables().map_err(broken)?;
         let state = disk.load(path, history)?;
         Ok((disk, state))
+    }
+
+    /// The file holds Secrets, so it is its owner's alone, also where an earlier version made it for everyone to read.
+    fn keep_private(path: &Path) -> std::io::Result<()> {
+        let mut options = OpenOptions::new();
+        options.create(true).append(true);
+        #[cfg(unix)]
+        options.mode(0o600);
+        let file = options.open(path)?;
+        #[cfg(unix)]
+        file.set_permissions(Permissions::from_mode(0o600))?;
+        drop(file);
+        Ok(())
     }
 
     /// An instance in this process that was just dropped may need a moment to let go of the file.

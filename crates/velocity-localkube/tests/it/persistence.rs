@@ -181,3 +181,18 @@ fn what_cannot_be_opened_says_why() {
     std::fs::write(folder.path().join("junk"), b"this is no database").unwrap();
     assert!(LocalKube::open(&folder.path().join("junk"), Vec::new()).is_err());
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_store_is_its_owners_alone_also_one_that_everybody_could_read() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("kube.redb");
+    let mode = || std::fs::metadata(&file).unwrap().permissions().mode() & 0o777;
+    drop(LocalKube::open(&file, vec![parcel_definition()]).unwrap());
+    assert_eq!(mode(), 0o600);
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    drop(LocalKube::open(&file, vec![parcel_definition()]).unwrap());
+    assert_eq!(mode(), 0o600);
+}
