@@ -19,6 +19,7 @@ use velocity_store::wire::{
     Params, Pipeline, PowerfulLogin, Session, Statement, refuse_powerful_login,
 };
 
+use crate::access_events::{AccessEventLimits, AccessEvents};
 use crate::handlers::platform::Login;
 use crate::informer::{Provisioned, ProvisionedSpecs};
 
@@ -49,6 +50,7 @@ pub struct Database {
     mux: Mux,
     exclusive: Exclusive,
     login: Login,
+    access_events: AccessEvents,
 }
 
 impl Database {
@@ -67,7 +69,14 @@ impl Database {
         let (mux, exclusive) =
             (Mux::new((*config).clone(), mux), Exclusive::new((*config).clone(), exclusive));
         let login = Login::new(url)?;
-        Ok(Self { records: Records::new(mux.clone(), exclusive.clone(), cursor_key), mux, exclusive, login })
+        let access_events = AccessEvents::start(url, AccessEventLimits::default())?;
+        Ok(Self {
+            records: Records::new(mux.clone(), exclusive.clone(), cursor_key),
+            mux,
+            exclusive,
+            login,
+            access_events,
+        })
     }
 
     /// The records.
@@ -78,6 +87,11 @@ impl Database {
     /// Looks at the catalog, for administration.
     pub(crate) fn login(&self) -> &Login {
         &self.login
+    }
+
+    /// Where denials, sensitive reads and uses of the administrator's role are written down.
+    pub fn access_events(&self) -> &AccessEvents {
+        &self.access_events
     }
 
     /// Whether the database answers now.

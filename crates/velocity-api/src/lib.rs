@@ -9,6 +9,7 @@
 //! Wiring: [`Database::open`] refuses a login with rights of its own; [`informer::run`] fills a [`CurrentCatalog`] and
 //! [`Strategies`]; [`serve()`] answers requests over them and [`serve_metrics`] is for a port of its own.
 
+mod access_events;
 mod catalog;
 mod config;
 mod database;
@@ -36,6 +37,7 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
+pub use access_events::{AccessEvent, AccessEventLimits, AccessEvents};
 pub use catalog::{Catalog, CurrentCatalog, Found};
 pub use config::{Config, ConnectionConfig, RateConfig, RequestConfig};
 pub use database::{Database, OpenError, StoredSpecs};
@@ -56,6 +58,8 @@ pub async fn serve(listener: TcpListener, api: Api, shutdown: impl Future<Output
     let metrics = Arc::clone(api.metrics());
     let envelope = envelope::Envelope::new(Arc::clone(&metrics), config.requests.deadline);
     let once_more = once_more::OnceMore::new(api.clone());
+    let access_events = api.database().access_events().clone();
     let router = routes::routes().with_state(api).layer(once_more).layer(envelope);
     serve::serve(listener, router, &config.connections, Some(metrics.connections.clone()), shutdown).await;
+    access_events.drain().await;
 }

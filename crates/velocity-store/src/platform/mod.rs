@@ -1,11 +1,13 @@
 //! The platform's own tables and functions, and the specs that are provisioned.
 
+mod access_events;
 mod claims;
 mod keys;
 mod migrate;
 mod specs;
 mod trash;
 
+pub use access_events::{AccessEventKind, AccessEventRow, write_access_events};
 pub use claims::{Claim, ClaimOutcome, claim, release};
 pub use keys::cursor_key;
 pub use migrate::{MigrateError, migrate};
