@@ -21,6 +21,6 @@ pub mod violation;
 
 pub use field::{Field, FieldType};
 pub use name::{FieldName, Name, SchemaPath, Version};
-pub use schema::Schema;
+pub use schema::{FieldMask, Mask, MaskKey, Schema, Sight, View, WriteRights};
 pub use value::Value;
 pub use violation::{Violation, Violations};

@@ -3,15 +3,19 @@
 mod access;
 mod fields;
 mod hash;
+mod mask;
 mod parse;
+mod rights;
 mod search;
 mod unsupported;
 
 use std::collections::HashMap;
 use std::fmt;
 
-pub use access::{Access, Operation, RowFilter, SYSTEM_ROLE_ADMIN};
+pub use access::{AbacRule, Access, Operation, RowFilter, SYSTEM_ROLE_ADMIN};
 pub use hash::SpecHash;
+pub use mask::{FieldMask, Mask, MaskKey, REDACTED, VISIBLE_DEFAULT};
+pub use rights::{FieldRule, Sight, View, WriteRights};
 pub use search::{Language, Search, Tier};
 
 use crate::field::{Field, Pattern};
@@ -148,6 +152,8 @@ pub struct Audit {
     pub require_reason: Vec<Operation>,
     /// What every reason matches.
     pub reason_pattern: Option<Pattern>,
+    /// Whether it is an event when somebody sees a sensitive field in clear.
+    pub sensitive_reads: bool,
 }
 
 /// The AuthStrategy that a schema names.

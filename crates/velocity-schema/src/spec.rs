@@ -433,6 +433,7 @@ pub enum MaskingStrategy {
     Hash,
     Range,
     Redact,
+    Tokenise,
 }
 
 /// Full-text search.

@@ -21,6 +21,8 @@ const ATTRIBUTES_BYTES: u64 = 8 * 1024;
 const ROLES: u64 = 256;
 /// Bytes of a role's name, and of an actor's.
 const NAME_BYTES: u64 = 256;
+/// Bytes of an operation's name, and of an address.
+const REQUEST_BYTES: u64 = 64;
 /// Bytes of an element of a list that is made.
 const ELEMENT_BYTES: u64 = 48;
 
@@ -115,6 +117,7 @@ impl Estimator<'_> {
             }
             Op::Local(local) => free(self.locals.get(*local).copied().unwrap_or_default()),
             Op::ActorId | Op::ActorType => free(Size { bytes: NAME_BYTES, ..Size::default() }),
+            Op::RequestOperation | Op::RequestIp => free(Size { bytes: REQUEST_BYTES, ..Size::default() }),
             Op::ActorRoles => free(Size { bytes: 0, items: ROLES, item_bytes: NAME_BYTES }),
             Op::ActorAttributes => free(json(ATTRIBUTES_BYTES)),
             Op::Member(..) => (Cost::steps(scan(first.bytes)), first),
@@ -139,9 +142,13 @@ impl Estimator<'_> {
             Op::Convert(from) => converting(&from.ty, &expr.ty, first),
             Op::Call(function, _) => calling(function, first, second),
             Op::Negate(_) => free(first),
-            Op::Duration(_) | Op::NullTest { .. } | Op::Not(_) | Op::And(_) | Op::Or(_) | Op::Loop(_) => {
-                free(Size::default())
-            }
+            Op::Duration(_)
+            | Op::RequestTime
+            | Op::NullTest { .. }
+            | Op::Not(_)
+            | Op::And(_)
+            | Op::Or(_)
+            | Op::Loop(_) => free(Size::default()),
         }
     }
 

@@ -104,6 +104,12 @@ pub enum Op {
     ActorRoles,
     /// `actor.attributes`, json.
     ActorAttributes,
+    /// `request.time`, a timestamp.
+    RequestTime,
+    /// `request.operation`, a string.
+    RequestOperation,
+    /// `request.ip`, a string; null where the address is not known.
+    RequestIp,
     /// The variable of an enclosing macro, counted from the outermost.
     Local(usize),
     /// A member of a json object; null where there is none.
@@ -273,6 +279,9 @@ impl Expr {
             | Op::ActorType
             | Op::ActorRoles
             | Op::ActorAttributes
+            | Op::RequestTime
+            | Op::RequestOperation
+            | Op::RequestIp
             | Op::Local(_) => Vec::new(),
             Op::Member(inner, _)
             | Op::NullTest { operand: inner, .. }

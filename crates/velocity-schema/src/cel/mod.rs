@@ -11,6 +11,7 @@
 //! says why, and has the language's reference.
 
 mod check;
+mod condition;
 pub mod cost;
 mod duration;
 mod eval;
@@ -29,6 +30,7 @@ use crate::field::Field;
 use crate::value::Value;
 use check::scope::Root;
 use check::{Checker, Purpose};
+pub use condition::{Condition, RequestView, compile_condition};
 use cost::Cost;
 pub use eval::ActorView;
 use eval::budget::{BYTES_MAX, Budget, STEPS_MAX};

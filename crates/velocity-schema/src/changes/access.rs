@@ -11,6 +11,8 @@ pub struct AccessChange {
     pub role: String,
     /// The operation.
     pub operation: Operation,
+    /// The field, where it is about one.
+    pub field: Option<String>,
     /// In words: `gains`, `loses`, `row filter added`, `row filter removed`, `row filter changed`.
     pub change: &'static str,
     /// The records that it was for before, where a row filter said so.
@@ -49,7 +51,7 @@ pub fn access_changes(old: Option<&Schema>, new: &Schema) -> Vec<AccessChange> {
                 _ => continue,
             };
             let (before, after) = (was.clone(), is.clone());
-            found.push(AccessChange { role: role.to_owned(), operation, change, before, after });
+            found.push(AccessChange { role: role.to_owned(), operation, field: None, change, before, after });
         }
     }
     found

@@ -32,12 +32,19 @@ pub struct NewRecord {
     /// Fields besides the id, by position, that the caller left out and that got a UUID of ours: where the record is
     /// there already, it keeps the one that it has.
     pub generated: Vec<usize>,
+    /// The fields that the caller named, by position, ascending.
+    pub(crate) sent: Vec<usize>,
 }
 
 impl NewRecord {
     /// The record's id.
     pub fn id(&self) -> &Value {
         self.values.first().unwrap_or(&Value::Null)
+    }
+
+    /// The fields that the caller named, by position, ascending: those need rights.
+    pub fn sent(&self) -> &[usize] {
+        &self.sent
     }
 }
 
@@ -50,6 +57,13 @@ pub struct Replacement {
     pub expected_version: Option<i64>,
 }
 
+impl Replacement {
+    /// The fields that the caller named, by position, ascending: those need rights.
+    pub fn sent(&self) -> &[usize] {
+        self.record.sent()
+    }
+}
+
 /// What a merge patch does to a record.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Patch {
@@ -57,6 +71,8 @@ pub struct Patch {
     pub changes: Vec<(usize, Change)>,
     /// The version that the caller has seen: `version` in the body.
     pub expected_version: Option<i64>,
+    /// The fields that the caller named, by position, ascending.
+    pub(crate) sent: Vec<usize>,
 }
 
 /// What a merge patch does to one field.
@@ -69,6 +85,11 @@ pub enum Change {
 }
 
 impl Patch {
+    /// The fields that the caller named, by position, ascending: those need rights.
+    pub fn sent(&self) -> &[usize] {
+        &self.sent
+    }
+
     /// Whether the outcome depends on the record as it is: then it has to be read first.
     pub fn needs_current(&self) -> bool {
         self.changes.iter().any(|(_, change)| matches!(change, Change::Merge(_)))

@@ -40,12 +40,13 @@ pub fn parse_replace(
     let members = body::members(body)?;
     let mut reader = Reader::new(schema);
     let expected_version = reader.read_existing(&members, id);
+    let sent = reader.sent();
     let kind = &schema.id().kind;
     if let Err(misfit) = kind.check(id) {
         reader.errors.push("id", misfit.rule, misfit.message);
     }
     reader.set_id(id);
-    let record = reader.complete(uuids);
+    let record = NewRecord { sent, ..reader.complete(uuids) };
     reader.errors.into_result(Replacement { record, expected_version }).map_err(InputError::from)
 }
 
@@ -61,9 +62,10 @@ pub fn parse_patch(schema: &Schema, id: &Value, body: &[u8]) -> Result<Patch, In
             reader.errors.push(field.name.as_str(), "required", "must have a value; null takes it away");
         }
     }
+    let sent = reader.sent();
     let changes = std::mem::take(&mut reader.values);
     let changes = changes.into_iter().enumerate().filter_map(|(at, change)| Some((at, change?)));
-    let patch = Patch { changes: changes.collect(), expected_version };
+    let patch = Patch { changes: changes.collect(), expected_version, sent };
     reader.errors.into_result(patch).map_err(InputError::from)
 }
 
@@ -170,6 +172,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The fields that the body named so far.
+    fn sent(&self) -> Vec<usize> {
+        self.seen.iter().enumerate().filter(|(_, seen)| **seen).map(|(position, _)| position).collect()
+    }
+
     fn set_id(&mut self, id: &Value) {
         self.seen[0] = true;
         self.values[0] = Some(Change::Set(id.clone()));
@@ -196,7 +203,7 @@ impl<'a> Reader<'a> {
             }
             values.push(value);
         }
-        NewRecord { values, generated }
+        NewRecord { values, generated, sent: self.sent() }
     }
 }
 

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::cel::Filter;
+use super::rights::FieldRule;
+use crate::cel::{Condition, Filter};
 use crate::spec::RolesSpec;
 
 /// The role that may do everything everywhere.
@@ -71,6 +72,9 @@ impl FromStr for Operation {
 pub struct Access {
     pub(super) roles: [BTreeSet<String>; 7],
     pub(super) row_filters: Vec<RowFilter>,
+    pub(super) abac: Vec<AbacRule>,
+    /// By the field's position, ascending.
+    pub(super) field_rules: Vec<(usize, FieldRule)>,
 }
 
 impl Access {
@@ -89,6 +93,32 @@ impl Access {
         &self.row_filters
     }
 
+    /// The conditions on requests, in the order of the schema. All that list an operation must be true for it.
+    pub fn abac(&self) -> &[AbacRule] {
+        &self.abac
+    }
+
+    /// The conditions on requests that list the operation.
+    pub fn abac_for(&self, operation: Operation) -> impl Iterator<Item = &AbacRule> {
+        self.abac.iter().filter(move |rule| rule.operations.contains(&operation))
+    }
+
+    /// The rule of the field at that position in [`super::Schema::fields`]; without one the field is open.
+    pub fn field_rule(&self, position: usize) -> Option<&FieldRule> {
+        let index = self.field_rules.binary_search_by_key(&position, |(at, _)| *at).ok()?;
+        self.field_rules.get(index).map(|(_, rule)| rule)
+    }
+
+    /// Every field with a rule: its position and the rule, in the order of the fields.
+    pub fn field_rules(&self) -> impl Iterator<Item = (usize, &FieldRule)> {
+        self.field_rules.iter().map(|(position, rule)| (*position, rule))
+    }
+
+    /// Whether any field has a rule.
+    pub fn has_field_rules(&self) -> bool {
+        !self.field_rules.is_empty()
+    }
+
     pub(super) fn roles_from(spec: &RolesSpec) -> [BTreeSet<String>; 7] {
         Operation::ALL.map(|operation| roles_of(spec, operation).iter().cloned().collect())
     }
@@ -104,6 +134,18 @@ pub(super) fn roles_of(spec: &RolesSpec, operation: Operation) -> &[String] {
         Operation::History => &spec.history,
         Operation::Export => &spec.export,
     }
+}
+
+/// A condition that a request must meet.
+#[derive(Debug, Clone)]
+pub struct AbacRule {
+    /// The operations that it is asked for; at least one.
+    pub operations: Vec<Operation>,
+    /// The condition over `actor`, `request` and `record`. Where it uses the record and is asked for reads, history or
+    /// exports, it has an equal in SQL.
+    pub condition: Condition,
+    /// What the caller is told when it is not true.
+    pub message: Option<String>,
 }
 
 /// The records that a role sees.

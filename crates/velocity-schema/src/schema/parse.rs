@@ -254,7 +254,7 @@ fn parse_access(spec: Option<&AccessSpec>, fields: &[Field], errors: &mut Violat
             errors.push(at, "length", format!("has {} entries; there may be {ROLES_MAX}", roles.len()));
         }
     }
-    let access = Access { roles: Access::roles_from(&spec.roles), row_filters: Vec::new() };
+    let access = Access { roles: Access::roles_from(&spec.roles), ..Access::default() };
     let mut row_filters = Vec::new();
     let known = access.all_roles();
     for (index, filter) in spec.row_filter.iter().enumerate() {
@@ -348,7 +348,7 @@ fn parse_audit(spec: Option<&AuditSpec>, errors: &mut Violations) -> Audit {
             .map_err(|why| errors.push("spec.audit.reasonPattern", "pattern", why))
             .ok()
     });
-    Audit { require_reason, reason_pattern }
+    Audit { require_reason, reason_pattern, sensitive_reads: spec.sensitive_reads == Some(true) }
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ mod moment;
 mod operator;
 
 use bigdecimal::BigDecimal;
-use velocity_schema::cel::Filter;
 use velocity_schema::cel::ir::{Comparison, Expr, Op, Type};
+use velocity_schema::cel::{Condition, Filter, RequestView};
 use velocity_schema::{FieldName, Value};
 
 use crate::fragment::Fragment;
@@ -21,11 +21,22 @@ use crate::sql_type::SqlType;
 ///
 /// Values are binds; for DDL, [`Fragment::inline`] makes them literals.
 pub fn to_sql(filter: &Filter, columns: &dyn Fn(&FieldName) -> Fragment) -> Fragment {
-    Renderer { columns, in_select: false }.expr(filter.expr())
+    Renderer { columns, request: None, in_select: false }.expr(filter.expr())
+}
+
+/// A condition on requests as [`to_sql`] has it. What it says about the request is bound: one for the whole request.
+pub fn condition_to_sql(
+    condition: &Condition,
+    columns: &dyn Fn(&FieldName) -> Fragment,
+    request: RequestView<'_>,
+) -> Fragment {
+    Renderer { columns, request: Some(request), in_select: false }.expr(condition.expr())
 }
 
 struct Renderer<'a> {
     columns: &'a dyn Fn(&FieldName) -> Fragment,
+    /// No filter asks for it; nothing is known of it there.
+    request: Option<RequestView<'a>>,
     /// Whether this is inside the `(select …)` of the actor already.
     in_select: bool,
 }
@@ -69,7 +80,7 @@ impl Renderer<'_> {
     /// The expression: self-contained, of its type's SQL type. Json may be SQL null or JSON null; see [`Self::value`].
     fn expr(&self, expr: &Expr) -> Fragment {
         if !self.in_select && asks_actor(expr) && !asks_record(expr) {
-            let inner = Renderer { columns: self.columns, in_select: true }.expr(expr);
+            let inner = Renderer { in_select: true, ..*self }.expr(expr);
             let cast = matches!(expr.ty, Type::List(_));
             let select = call("(select ", inner, ")");
             // Without the cast, `any((select …))` would be `any` over the rows of a query.
@@ -84,6 +95,7 @@ impl Renderer<'_> {
             Op::Duration(micros) => number(*micros),
             Op::Field { name, .. } => (self.columns)(name),
             Op::ActorId | Op::ActorType | Op::ActorRoles | Op::ActorAttributes => actor::setting(&expr.op),
+            Op::RequestTime | Op::RequestOperation | Op::RequestIp => self.request(expr),
             Op::Member(operand, key) => {
                 (self.expr(operand) + Fragment::sql(" -> ") + Fragment::text(key.clone())).parenthesised()
             }
@@ -106,6 +118,16 @@ impl Renderer<'_> {
             // No filter has these; null hides every row.
             Op::Local(_) | Op::Loop(_) => Fragment::sql("null"),
         }
+    }
+
+    /// What the request says, as a bind.
+    fn request(&self, expr: &Expr) -> Fragment {
+        let value = self.request.and_then(|request| match expr.op {
+            Op::RequestTime => Some(Value::Timestamp(request.time)),
+            Op::RequestOperation => Some(Value::String(request.operation.to_owned())),
+            _ => request.ip.map(|ip| Value::String(ip.to_owned())),
+        });
+        Fragment::bind(sql_type(&expr.ty), value.unwrap_or(Value::Null))
     }
 
     /// The expression as a value: JSON's null is null.

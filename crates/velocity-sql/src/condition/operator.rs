@@ -51,7 +51,7 @@ impl Renderer<'_> {
     /// In an array of the actor's attributes, which becomes an array of the needle's type; elements of others are left
     /// out.
     fn in_attribute(&self, needle: &Expr, list: &Expr) -> Fragment {
-        let inside = Renderer { columns: self.columns, in_select: true };
+        let inside = Renderer { in_select: true, ..*self };
         let array = call("case when jsonb_typeof(", inside.expr(list), ") = 'array' then array(select ");
         let (item, filter, cast) = if needle.ty == Type::Number {
             (

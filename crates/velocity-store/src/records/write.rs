@@ -9,6 +9,7 @@ use velocity_sql::query::Existing;
 use super::Records;
 use super::bulk::{self, Bulk, BulkReport};
 use super::error::RecordError;
+use super::guard::{Act, Guard, Unguarded};
 use super::lane::Lane;
 use super::read::{integer, read_one};
 use super::record::Record;
@@ -90,6 +91,17 @@ impl Records {
         table: &Arc<Table>,
         write: Write,
     ) -> Result<Written, RecordError> {
+        self.write_guarded(session, table, write, &Unguarded).await
+    }
+
+    /// Carries out a write that `guard` lets pass.
+    pub async fn write_guarded(
+        &self,
+        session: &Session,
+        table: &Arc<Table>,
+        write: Write,
+        guard: &dyn Guard,
+    ) -> Result<Written, RecordError> {
         if matches!(write, Write::Bulk(_)) {
             let wire = session.to_wire(table.role())?;
             let of = |error| RecordError::of(table, error);
@@ -99,12 +111,12 @@ impl Records {
                 Some(session.statement_timeout),
             );
             let mut transaction = begin.await.map_err(of)?;
-            let written = apply_within(&mut transaction, table, &write).await?;
+            let written = apply_within(&mut transaction, table, &write, guard).await?;
             transaction.commit().await.map_err(of)?;
             return Ok(written);
         }
         let mut lane = Lane::alone(&self.shared, session, table)?;
-        apply(&mut lane, table, &write).await
+        apply(&mut lane, table, &write, guard).await
     }
 }
 
@@ -113,10 +125,11 @@ pub(super) async fn apply_within(
     transaction: &mut Transaction,
     table: &Arc<Table>,
     write: &Write,
+    guard: &dyn Guard,
 ) -> Result<Written, RecordError> {
     match write {
-        Write::Bulk(bulk) => bulk::run(transaction, table, bulk).await.map(Written::Bulk),
-        write => apply(&mut Lane::Within(transaction), table, write).await,
+        Write::Bulk(bulk) => bulk::run(transaction, table, bulk, guard).await.map(Written::Bulk),
+        write => apply(&mut Lane::Within(transaction), table, write, guard).await,
     }
 }
 
@@ -125,13 +138,14 @@ pub(super) async fn apply(
     lane: &mut Lane<'_>,
     table: &Arc<Table>,
     write: &Write,
+    guard: &dyn Guard,
 ) -> Result<Written, RecordError> {
     match write {
-        Write::Create(record) => create(lane, table, record).await,
-        Write::Patch { id, patch } => self::patch(lane, table, id, patch).await,
-        Write::Replace(replacement) => replace(lane, table, replacement).await,
-        Write::Delete { id, expected_version } => delete(lane, table, id, *expected_version).await,
-        Write::Undelete { id } => undelete(lane, table, id).await,
+        Write::Create(record) => create(lane, table, record, guard).await,
+        Write::Patch { id, patch } => self::patch(lane, table, id, patch, guard).await,
+        Write::Replace(replacement) => replace(lane, table, replacement, guard).await,
+        Write::Delete { id, expected_version } => delete(lane, table, id, *expected_version, guard).await,
+        Write::Undelete { id } => undelete(lane, table, id, guard).await,
         Write::Bulk(_) => Err(RecordError::internal("a bulk write outside of its own transaction")),
     }
 }
@@ -140,7 +154,13 @@ async fn run(lane: &mut Lane<'_>, table: &Table, statement: Statement) -> Result
     lane.write(statement).await.map_err(|error| RecordError::of(table, error))
 }
 
-async fn create(lane: &mut Lane<'_>, table: &Arc<Table>, record: &NewRecord) -> Result<Written, RecordError> {
+async fn create(
+    lane: &mut Lane<'_>,
+    table: &Arc<Table>,
+    record: &NewRecord,
+    guard: &dyn Guard,
+) -> Result<Written, RecordError> {
+    guard.check(Act::Create, None, Some(&record.values))?;
     check_rules(table.schema(), &record.values, None)?;
     let result = run(lane, table, table.insert_statement(&record.values)).await?;
     Ok(Written::Record {
@@ -154,13 +174,19 @@ async fn patch(
     table: &Arc<Table>,
     id: &Value,
     patch: &Patch,
+    guard: &dyn Guard,
 ) -> Result<Written, RecordError> {
+    let is_looked_at = guard.looks_at(Act::Update);
     if patch.changes.is_empty() {
         let record = read_one(lane, table, id).await?.ok_or(RecordError::NotFound)?;
+        if is_looked_at {
+            let values = record.values()?;
+            guard.check(Act::Update, Some(&values), Some(&values))?;
+        }
         expect(record.version()?, patch.expected_version)?;
         return Ok(Written::Record { record, effect: Effect::Unchanged });
     }
-    if table.schema().rules().is_empty() && !patch.needs_current() {
+    if table.schema().rules().is_empty() && !patch.needs_current() && !is_looked_at {
         return patch_blindly(lane, table, id, patch).await;
     }
     let positions: Vec<usize> = patch.changes.iter().map(|(position, _)| *position).collect();
@@ -168,8 +194,9 @@ async fn patch(
     for _ in 0..ATTEMPTS {
         let record = read_one(lane, table, id).await?.ok_or(RecordError::NotFound)?;
         let (version, old) = (record.version()?, record.values()?);
-        expect(version, patch.expected_version)?;
         let new = patch.apply(&old);
+        guard.check(Act::Update, Some(&old), Some(&new))?;
+        expect(version, patch.expected_version)?;
         check_rules(table.schema(), &new, Some(&old))?;
         let key = ShapeKey::Update(positions.clone(), Existing::Version);
         let result = run(lane, table, table.statement(key, id, &new, Some(version))).await?;
@@ -221,7 +248,7 @@ async fn replace(
     table: &Arc<Table>,
     replacement: &Replacement,
 ) -> Result<Written, RecordError> {
-    let Replacement { record: NewRecord { values, generated }, expected_version } = replacement;
+    let Replacement { record: NewRecord { values, generated, .. }, expected_version } = replacement;
     let id = values.first().unwrap_or(&Value::Null);
     let declared = || table.sql().replaced(generated);
     if table.schema().rules().is_empty() && expected_version.is_some() {
@@ -229,13 +256,13 @@ async fn replace(
     }
     let mut outcome = Err(RecordError::NotFound);
     for _ in 0..ATTEMPTS {
-        outcome = if table.schema().rules().is_empty() {
+        outcome = if is_plain {
             let result =
                 run(lane, table, table.statement(ShapeKey::Replace(generated.clone()), id, values, None))
                     .await;
             result.and_then(|result| replaced(table, result))
         } else {
-            replace_by_the_rules(lane, table, replacement, declared()).await
+            replace_by_the_rules(lane, table, replacement, declared(), guard).await
         };
         match &outcome {
             // Somebody made the record meanwhile, or changed it: it can be replaced now.
@@ -253,34 +280,64 @@ fn replaced(table: &Arc<Table>, result: ResultSet) -> Result<Written, RecordErro
     Ok(Written::Record { record, effect })
 }
 
-/// One attempt: reads the record, checks the rules on what it would become, writes if it is still as it was read.
+/// One attempt: reads the record, checks guard and rules on what it would become, writes if it is still as it was read.
 async fn replace_by_the_rules(
     lane: &mut Lane<'_>,
     table: &Arc<Table>,
     replacement: &Replacement,
     declared: Vec<usize>,
+    guard: &dyn Guard,
 ) -> Result<Written, RecordError> {
     let values = &replacement.record.values;
     let id = values.first().unwrap_or(&Value::Null);
     let Some(current) = read_one(lane, table, id).await? else {
         return match replacement.expected_version {
             Some(_) => Err(RecordError::NotFound),
-            None => create(lane, table, &replacement.record).await,
+            None => create(lane, table, &replacement.record, guard).await,
         };
     };
     let (version, old) = (current.version()?, current.values()?);
-    expect(version, replacement.expected_version)?;
     let mut new = old.clone();
     for position in &declared {
         if let (Some(slot), Some(value)) = (new.get_mut(*position), values.get(*position)) {
             slot.clone_from(value);
         }
     }
+    if guard.looks_at(Act::Update) {
+        guard.check(Act::Update, Some(&old), Some(&new))?;
+    }
+    expect(version, replacement.expected_version)?;
     check_rules(table.schema(), &new, Some(&old))?;
     update(lane, table, declared, id, &new, Some(version)).await
 }
 
 async fn delete(
+    lane: &mut Lane<'_>,
+    table: &Arc<Table>,
+    id: &Value,
+    expected: Option<i64>,
+    guard: &dyn Guard,
+) -> Result<Written, RecordError> {
+    if !guard.looks_at(Act::Delete) {
+        return delete_at(lane, table, id, expected).await;
+    }
+    let mut outcome = Err(RecordError::NotFound);
+    for _ in 0..ATTEMPTS {
+        let record = read_one(lane, table, id).await?.ok_or(RecordError::NotFound)?;
+        guard.check(Act::Delete, Some(&record.values()?), None)?;
+        let version = record.version()?;
+        expect(version, expected)?;
+        outcome = delete_at(lane, table, id, Some(version)).await;
+        match &outcome {
+            // Somebody changed it after it was looked at.
+            Err(RecordError::VersionConflict { .. }) if expected.is_none() => {}
+            _ => break,
+        }
+    }
+    outcome
+}
+
+async fn delete_at(
     lane: &mut Lane<'_>,
     table: &Arc<Table>,
     id: &Value,
@@ -297,17 +354,62 @@ async fn delete(
     }
 }
 
-async fn undelete(lane: &mut Lane<'_>, table: &Arc<Table>, id: &Value) -> Result<Written, RecordError> {
-    let result = run(lane, table, table.statement(ShapeKey::Undelete, id, &[], None)).await?;
-    let rows = table.rows_written(result)?;
-    if rows.is_empty() {
-        // Never there, or brought back by somebody else a moment ago.
-        let record = read_one(lane, table, id).await?.ok_or(RecordError::NotFound)?;
-        return Ok(Written::Record { record, effect: Effect::Unchanged });
+async fn undelete(
+    lane: &mut Lane<'_>,
+    table: &Arc<Table>,
+    id: &Value,
+    guard: &dyn Guard,
+) -> Result<Written, RecordError> {
+    let is_looked_at = guard.looks_at(Act::Undelete);
+    for _ in 0..ATTEMPTS {
+        let seen = if is_looked_at { read_deleted(lane, table, id).await? } else { None };
+        let version = match &seen {
+            Some(record) => {
+                guard.check(Act::Undelete, Some(&record.values()?), None)?;
+                Some(record.version()?)
+            }
+            None if is_looked_at => return not_deleted(lane, table, id, guard).await,
+            None => None,
+        };
+        let key = ShapeKey::Undelete(existing(version));
+        let result = run(lane, table, table.statement(key, id, &[], version)).await?;
+        let rows = table.rows_written(result)?;
+        if !rows.is_empty() {
+            let record = Record::new(table, rows, 0);
+            let effect = if record.flag()? { Effect::Undeleted } else { Effect::Unchanged };
+            return Ok(Written::Record { record, effect });
+        }
+        if !is_looked_at {
+            break;
+        }
     }
-    let record = Record::new(table, rows, 0);
-    let effect = if record.flag()? { Effect::Undeleted } else { Effect::Unchanged };
-    Ok(Written::Record { record, effect })
+    // Never there, or brought back by somebody else a moment ago.
+    not_deleted(lane, table, id, guard).await
+}
+
+/// The outcome of an undelete of what is not deleted.
+async fn not_deleted(
+    lane: &mut Lane<'_>,
+    table: &Arc<Table>,
+    id: &Value,
+    guard: &dyn Guard,
+) -> Result<Written, RecordError> {
+    let record = read_one(lane, table, id).await?.ok_or(RecordError::NotFound)?;
+    if guard.looks_at(Act::Undelete) {
+        guard.check(Act::Undelete, Some(&record.values()?), None)?;
+    }
+    Ok(Written::Record { record, effect: Effect::Unchanged })
+}
+
+async fn read_deleted(
+    lane: &mut Lane<'_>,
+    table: &Arc<Table>,
+    id: &Value,
+) -> Result<Option<Record>, RecordError> {
+    let statement = table.statement(ShapeKey::ReadDeleted, id, &[], None);
+    let result = lane.read(statement).await.map_err(|error| RecordError::of(table, error))?;
+    let rows = table.rows_read(result, 0..table.types().len())?;
+    Ok((!rows.is_empty()).then(|| Record::new(table, rows, 0)))
 }
 
 /// What an update has come to.

@@ -11,6 +11,8 @@ pub(in crate::cel) enum Root {
     Record(&'static str, Record),
     /// `actor`.
     Actor,
+    /// `request`.
+    Request,
 }
 
 impl Root {
@@ -18,6 +20,7 @@ impl Root {
         match self {
             Self::Record(name, _) => name,
             Self::Actor => "actor",
+            Self::Request => "request",
         }
     }
 
@@ -26,6 +29,7 @@ impl Root {
         match self {
             Self::Record(..) => fields.iter().map(|field| field.name.as_str()).collect(),
             Self::Actor => vec!["id", "type", "roles", "attributes"],
+            Self::Request => vec!["time", "operation", "ip"],
         }
     }
 
@@ -44,6 +48,13 @@ impl Root {
                 "type" => Some((Type::Text, Op::ActorType)),
                 "roles" => Some((Type::List(Box::new(Type::Text)), Op::ActorRoles)),
                 "attributes" => Some((Type::Json, Op::ActorAttributes)),
+                _ => None,
+            }
+            .map(|(ty, op)| Expr { ty, op, at }),
+            Self::Request => match member {
+                "time" => Some((Type::Timestamp, Op::RequestTime)),
+                "operation" => Some((Type::Text, Op::RequestOperation)),
+                "ip" => Some((Type::Text, Op::RequestIp)),
                 _ => None,
             }
             .map(|(ty, op)| Expr { ty, op, at }),

@@ -13,6 +13,7 @@ mod json;
 mod looping;
 
 use super::EvaluationError;
+use super::condition::RequestView;
 use super::ir::{Expr, Op, Record, Type};
 use super::pattern::Matcher;
 use crate::value::Value;
@@ -46,6 +47,7 @@ pub(super) struct Evaluator<'a> {
     pub(super) current: &'a [Value],
     pub(super) old: Option<&'a [Value]>,
     pub(super) actor: Option<ActorView<'a>>,
+    pub(super) request: Option<RequestView<'a>>,
     pub(super) failure: Failure,
     pub(super) budget: Budget,
     locals: Vec<Datum<'a>>,
@@ -56,7 +58,16 @@ type Evaluated<'a> = Result<Datum<'a>, EvaluationError>;
 
 impl<'a> Evaluator<'a> {
     pub(super) fn new(current: &'a [Value], failure: Failure, budget: Budget) -> Self {
-        Self { current, old: None, actor: None, failure, budget, locals: Vec::new(), matchers: Vec::new() }
+        Self {
+            current,
+            old: None,
+            actor: None,
+            request: None,
+            failure,
+            budget,
+            locals: Vec::new(),
+            matchers: Vec::new(),
+        }
     }
 
     /// The truth value of a condition; `None` is unknown.
@@ -82,6 +93,7 @@ impl<'a> Evaluator<'a> {
             Op::Duration(micros) => Ok(Datum::Duration(i128::from(*micros))),
             Op::Field { record, index, .. } => Ok(self.field(*record, *index)),
             Op::ActorId | Op::ActorType | Op::ActorRoles | Op::ActorAttributes => Ok(self.actor(&expr.op)),
+            Op::RequestTime | Op::RequestOperation | Op::RequestIp => Ok(self.request(&expr.op)),
             Op::Local(local) => Ok(self.locals.get(*local).cloned().unwrap_or(Datum::Null)),
             Op::Member(operand, name) => self.member(operand, name),
             Op::Index(operand, index) => self.index(operand, index),
@@ -149,6 +161,15 @@ impl<'a> Evaluator<'a> {
             Op::ActorRoles => Datum::List(Items::Texts(actor.roles)),
             _ if actor.attributes.is_empty() => Datum::Null,
             _ => Datum::json(actor.attributes),
+        }
+    }
+
+    fn request(&self, op: &Op) -> Datum<'a> {
+        let Some(request) = self.request else { return Datum::Null };
+        match op {
+            Op::RequestTime => Datum::Timestamp(i128::from(request.time)),
+            Op::RequestOperation => Datum::Text(Held::Borrowed(request.operation)),
+            _ => request.ip.map_or(Datum::Null, |ip| Datum::Text(Held::Borrowed(ip))),
         }
     }
 
