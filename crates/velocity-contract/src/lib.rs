@@ -3,6 +3,7 @@
 //! Plain data. Without features it is light enough for any client; feature `crd` adds the resources as Kubernetes
 //! objects and their CustomResourceDefinitions.
 
+pub mod administration;
 pub mod annotation;
 pub mod auth;
 pub mod auth_strategy;

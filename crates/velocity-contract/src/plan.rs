@@ -92,8 +92,11 @@ pub struct AccessChange {
     pub role: String,
     /// `create`, `read`, ….
     pub operation: String,
-    /// `gains`, `loses`, `row filter added`, `row filter removed`, `row filter changed`.
+    /// `gains`, `loses`, `row filter added`, `gains read of field`, `condition changed` and their like.
     pub change: String,
+    /// The field, where it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
     /// The row filter that was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<String>,
@@ -138,8 +141,8 @@ impl From<Change> for FieldChange {
 
 impl From<AccessDifference> for AccessChange {
     fn from(difference: AccessDifference) -> Self {
-        let AccessDifference { role, operation, change, before, after } = difference;
-        Self { role, operation: operation.to_string(), change: change.to_owned(), before, after }
+        let AccessDifference { role, operation, change, field, before, after } = difference;
+        Self { role, operation: operation.to_string(), change: change.to_owned(), field, before, after }
     }
 }
 

@@ -82,7 +82,7 @@ pub fn auth_strategy() -> Value {
     let mut spec = schema_of::<AuthStrategySpec>();
     rules::auth_strategy(&mut spec);
     let ready = ".status.conditions[?(@.type==\"Ready\")]";
-    crd(
+    let mut crd = crd(
         &names,
         &spec,
         &schema_of::<AuthStrategyStatus>(),
@@ -99,7 +99,10 @@ pub fn auth_strategy() -> Value {
                 1
             ),
         ]),
-    )
+    );
+    crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["x-kubernetes-validations"] =
+        rules::auth_strategy_as_a_whole();
+    crd
 }
 
 /// The CRD of RoleBinding.

@@ -256,6 +256,42 @@ const SCHEMA_DEFINITION_RULES: &[Rule] = &[
         "a row filter is for a role that access.roles lists, or for *",
     ),
     (
+        "access",
+        "!has(self.rowFilter) || !self.rowFilter.exists(f, f.role == 'platform-admin')",
+        ".rowFilter",
+        "platform-admin sees every record: a row filter for it would never apply",
+    ),
+    (
+        "access",
+        "!has(self.fieldAccess) || self.fieldAccess.exists(f, f.field == 'created_by') == self.fieldAccess.exists(f, f.field == 'updated_by')",
+        ".fieldAccess",
+        "created_by and updated_by are restricted together: each tells the other",
+    ),
+    (
+        "access.fieldAccess[]",
+        "has(self.read) || has(self.write)",
+        "",
+        "say who may see the field (read), who may set it (write), or both",
+    ),
+    (
+        "access.fieldAccess[]",
+        "!has(self.masking) || has(self.read)",
+        ".masking",
+        "a mask is for those who hold none of read: list the roles that see the field in clear",
+    ),
+    (
+        "access.fieldAccess[]",
+        "!(self.field in ['id', 'version', 'created_at', 'updated_at'])",
+        ".field",
+        "id, version, created_at and updated_at are what records are found and told apart by: they cannot be restricted",
+    ),
+    (
+        "access.fieldAccess[]",
+        "!(self.field in ['created_by', 'updated_by']) || !has(self.write)",
+        ".write",
+        "created_by and updated_by are set by the platform alone",
+    ),
+    (
         "access.fieldAccess[].masking",
         "self.strategy == 'partial' || !has(self.visibleChars)",
         ".visibleChars",
@@ -281,8 +317,55 @@ const SCHEMA_DEFINITION_RULES: &[Rule] = &[
     ),
 ];
 
-const AUTH_STRATEGY_BOUNDS: &[Bound] =
-    &[("apiKey.ipAllowlist[]", "maxLength", 64), ("oidc.scopes[]", "maxLength", 128)];
+const AUTH_STRATEGY_BOUNDS: &[Bound] = &[("oidc.scopes[]", "maxLength", 128)];
+
+/// Texts of one form: where, the form, the most characters.
+const AUTH_STRATEGY_FORMS: &[(&str, &str, u64)] = &[
+    ("apiKey.ipAllowlist[]", "^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$", 64),
+    ("composite.strategies[].name", "^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", 253),
+    ("composite.strategies[].namespace", "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", 63),
+    ("oidc.clientSecretRef.key", "^[-._a-zA-Z0-9]+$", 253),
+    ("oidc.clientSecretRef.name", "^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", 253),
+];
+
+/// `https`, or `http` where nobody is between: what a strategy fetches, and where a browser brings a code.
+const ONLY_HTTPS: &str = r"self.startsWith('https://') || self.matches('^http://(localhost|127[.]0[.]0[.]1|\\[::1\\])(:[0-9]+)?(/|$)')";
+
+const AUTH_STRATEGY_RULES: &[Rule] = &[
+    ("oidc.discoveryUrl", ONLY_HTTPS, "", "use an https URL (http only on a loopback address)"),
+    ("oidc.redirectUri", ONLY_HTTPS, "", "use an https URL (http only on a loopback address)"),
+    (
+        "oidc.redirectUri",
+        "self.endsWith('/auth/callback')",
+        "",
+        "the provider sends browsers back to /auth/callback: the address ends with it, and has no query",
+    ),
+    (
+        "oidc",
+        "!has(self.scopes) || 'openid' in self.scopes",
+        ".scopes",
+        "openid is what makes it OpenID Connect: list it",
+    ),
+    (
+        "apiKey.headerName",
+        "!(self.matches('^(?i)(authorization|connection|content-.*|cookie|forwarded|host|if-.*|origin|proxy-.*|set-cookie|transfer-encoding|x-csrf-token|x-forwarded-.*)$'))",
+        "",
+        "this header means something else: choose one of its own, such as X-API-Key",
+    ),
+    (
+        "composite",
+        "self.strategies.all(s, self.strategies.exists_one(t, t == s))",
+        ".strategies",
+        "a strategy is listed twice: the first decides, the second never would",
+    ),
+];
+
+/// What only the whole object tells, with the field that an error names.
+const AUTH_STRATEGY_WHOLE: &[(&str, &str, &str)] = &[(
+    "!has(self.spec.composite) || self.spec.composite.strategies.all(s, has(s.namespace) || s.name != self.metadata.name)",
+    ".spec.composite.strategies",
+    "a composite does not name itself",
+)];
 
 /// The three parts of a claim mapping, each with its own copy of the schema.
 const MAPPINGS: [&str; 3] = ["actorId", "roles", "attributes[]"];
@@ -309,16 +392,41 @@ pub(super) fn schema_definition(spec: &mut Value) {
     apply(spec, SCHEMA_DEFINITION_BOUNDS, SCHEMA_DEFINITION_RULES);
 }
 
+/// The blocks that map claims.
+const OWNERS: [&str; 2] = ["jwt.issuers[]", "oidc"];
+
+/// What is appended, everyone gets whose token is good.
+const NOT_EVERYONE: (&str, &str, &str) = (
+    "!has(self.values) || !('platform-admin' in self.values)",
+    ".values",
+    "this would make an administrator of everyone whose token is good: give platform-admin by a claim, with lookup",
+);
+
 /// Adds what the types of an AuthStrategy's spec do not carry.
 pub(super) fn auth_strategy(spec: &mut Value) {
-    let owners = ["jwt.issuers[]", "oidc"];
-    for (owner, mapping) in owners.into_iter().flat_map(|owner| MAPPINGS.map(|mapping| (owner, mapping))) {
+    for owner in OWNERS {
+        let roles = format!("{owner}.claimMapping.roles.transforms[]");
+        let (rule, field, message) = NOT_EVERYONE;
+        add_rule(spec, &roles, rule, field, message);
+    }
+    for (owner, mapping) in OWNERS.into_iter().flat_map(|owner| MAPPINGS.map(|mapping| (owner, mapping))) {
         let transforms = format!("{owner}.claimMapping.{mapping}.transforms[]");
         set(spec, &format!("{transforms}.values[]"), "maxLength", json!(256));
         set(spec, &format!("{transforms}.table{{}}"), "maxItems", json!(64));
         set(spec, &format!("{transforms}.table{{}}[]"), "maxLength", json!(256));
     }
-    apply(spec, AUTH_STRATEGY_BOUNDS, &[]);
+    for (path, pattern, length) in AUTH_STRATEGY_FORMS {
+        form(spec, path, pattern, *length);
+    }
+    apply(spec, AUTH_STRATEGY_BOUNDS, AUTH_STRATEGY_RULES);
+}
+
+/// The rules over an AuthStrategy as a whole.
+pub(super) fn auth_strategy_as_a_whole() -> Value {
+    AUTH_STRATEGY_WHOLE
+        .iter()
+        .map(|(rule, field, message)| json!({ "rule": rule, "fieldPath": field, "message": message }))
+        .collect()
 }
 
 const ROLE_BINDING_FORMS: &[(&str, &str, u64)] =
@@ -356,15 +464,19 @@ fn apply(spec: &mut Value, bounds: &[Bound], rules: &[Rule]) {
         set(spec, path, keyword, json!(number));
     }
     for (path, rule, field, message) in rules {
-        let mut entry = json!({ "rule": rule, "message": message });
-        if !field.is_empty() {
-            entry["fieldPath"] = json!(field);
-        }
-        let node = at(spec, path);
-        match &mut node["x-kubernetes-validations"] {
-            Value::Array(entries) => entries.push(entry),
-            none => *none = json!([entry]),
-        }
+        add_rule(spec, path, rule, field, message);
+    }
+}
+
+fn add_rule(spec: &mut Value, path: &str, rule: &str, field: &str, message: &str) {
+    let mut entry = json!({ "rule": rule, "message": message });
+    if !field.is_empty() {
+        entry["fieldPath"] = json!(field);
+    }
+    let node = at(spec, path);
+    match &mut node["x-kubernetes-validations"] {
+        Value::Array(entries) => entries.push(entry),
+        none => *none = json!([entry]),
     }
 }
 
