@@ -6,6 +6,7 @@ mod body;
 mod merge;
 mod record;
 mod rules;
+mod seen;
 mod state;
 
 use std::fmt;
@@ -18,7 +19,7 @@ use crate::value::Value;
 use crate::violation::{Violation, Violations};
 
 pub use merge::merge_json;
-pub use record::{parse_create, parse_patch, parse_replace};
+pub use record::{parse_create, parse_patch, parse_replace, parse_replace_keeping, sent};
 pub use rules::check_rules;
 pub use state::read_state;
 
@@ -29,8 +30,8 @@ pub use state::read_state;
 pub struct NewRecord {
     /// The values.
     pub values: Vec<Value>,
-    /// Fields besides the id, by position, that the caller left out and that got a UUID of ours: where the record is
-    /// there already, it keeps the one that it has.
+    /// Fields besides the id, by position, that the caller left out and that got a UUID of ours, or that the caller may
+    /// not set: where the record is there already, it keeps what it has.
     pub generated: Vec<usize>,
     /// The fields that the caller named, by position, ascending.
     pub(crate) sent: Vec<usize>,

@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::body::{self, Members};
-use super::{Change, InputError, NewRecord, NewUuid, Patch, Replacement};
+use super::{Change, InputError, Malformed, NewRecord, NewUuid, Patch, Replacement};
 use crate::field::{Field, FieldType};
 use crate::schema::Schema;
 use crate::value::Value;
@@ -37,8 +37,22 @@ pub fn parse_replace(
     body: &[u8],
     uuids: &mut (impl NewUuid + ?Sized),
 ) -> Result<Replacement, InputError> {
+    parse_replace_keeping(schema, id, body, &|_| false, uuids)
+}
+
+/// [`parse_replace`] for a caller who may not set every field: those that are `kept` and that the body does not name
+/// keep the value that the record has. They are among [`NewRecord::generated`], and are not missing; a record that is
+/// not there yet gets their default, or no value.
+pub fn parse_replace_keeping(
+    schema: &Schema,
+    id: &Value,
+    body: &[u8],
+    kept: &dyn Fn(usize) -> bool,
+    uuids: &mut (impl NewUuid + ?Sized),
+) -> Result<Replacement, InputError> {
     let members = body::members(body)?;
     let mut reader = Reader::new(schema);
+    reader.kept = kept;
     let expected_version = reader.read_existing(&members, id);
     let sent = reader.sent();
     let kind = &schema.id().kind;
@@ -69,10 +83,24 @@ pub fn parse_patch(schema: &Schema, id: &Value, body: &[u8]) -> Result<Patch, In
     reader.errors.into_result(patch).map_err(InputError::from)
 }
 
+/// The fields that a body names, by position, ascending; names that are no fields are left out.
+///
+/// Cheaper than reading the body, and without an answer to what is wrong with it: rights come before that, so that who
+/// may not set a field is not told what would fit it either.
+pub fn sent(schema: &Schema, body: &[u8]) -> Result<Vec<usize>, Malformed> {
+    let members = body::members(body)?;
+    let mut positions: Vec<usize> = members.0.iter().filter_map(|(name, _)| schema.position(name)).collect();
+    positions.sort_unstable();
+    positions.dedup();
+    Ok(positions)
+}
+
 /// Collects the values of one body, and everything that is wrong with it.
 struct Reader<'a> {
     schema: &'a Schema,
     patching: bool,
+    /// Fields that keep what they are when the body does not name them.
+    kept: &'a dyn Fn(usize) -> bool,
     seen: Vec<bool>,
     /// Fields that were there but did not fit: they are not missing too.
     broken: Vec<bool>,
@@ -86,6 +114,7 @@ impl<'a> Reader<'a> {
         Self {
             schema,
             patching: false,
+            kept: &|_| false,
             seen: vec![false; count],
             broken: vec![false; count],
             values: vec![None; count],
@@ -191,13 +220,21 @@ impl<'a> Reader<'a> {
                 Some(Change::Set(value)) => value,
                 Some(Change::Merge(json)) => Value::Json(json),
                 None if self.seen[position] || field.system => Value::Null,
-                None if fills_in(field) => {
-                    generated.extend((position != 0).then_some(position));
-                    Value::Uuid(uuids.new_uuid())
+                None => {
+                    let fills_in = fills_in(field);
+                    let kept = position != 0 && (self.kept)(position);
+                    if position != 0 && (fills_in || kept) {
+                        generated.push(position);
+                    }
+                    if fills_in {
+                        Value::Uuid(uuids.new_uuid())
+                    } else {
+                        field.default.clone().unwrap_or(Value::Null)
+                    }
                 }
-                None => field.default.clone().unwrap_or(Value::Null),
             };
-            if field.required && !field.system && value.is_null() && !self.broken[position] {
+            let kept = generated.last() == Some(&position);
+            if field.required && !field.system && value.is_null() && !self.broken[position] && !kept {
                 let message = if self.seen[position] { "must not be null" } else { "is required" };
                 self.errors.push(field.name.as_str(), "required", message);
             }

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{
     Change, InputError, NewRecord, Patch, Replacement, check_rules, parse_create, parse_id, parse_patch,
-    parse_replace, read_state,
+    parse_replace, parse_replace_keeping, read_state, sent,
 };
 use crate::lineage::{Fate, FieldChange, Lineage};
 use crate::schema::Schema;
@@ -303,4 +303,64 @@ fn an_earlier_state_shows_its_values_under_the_names_of_today() {
         (value(&after, "supplier").to_text(), value(&after, "count")),
         (fixed().to_string(), Value::Integer(3))
     );
+}
+
+/// The names of fields by position.
+fn names(positions: &[usize]) -> Vec<String> {
+    positions.iter().map(|position| schema().fields()[*position].name.to_string()).collect()
+}
+
+#[test]
+fn what_the_caller_named_is_known_apart_from_what_was_filled_in() {
+    let body = r#"{"status": "draft", "supplier": "s", "amount": null}"#;
+    assert_eq!(names(create(body).unwrap().sent()), ["supplier", "amount", "status"]);
+    assert_eq!(names(patch(body).unwrap().sent()), ["supplier", "amount", "status"]);
+    assert_eq!(names(replace(body).unwrap().sent()), ["supplier", "amount", "status"]);
+    let whole = format!(r#"{{"id": "{}", "supplier": "s", "version": 3}}"#, fixed());
+    assert_eq!(names(replace(&whole).unwrap().sent()), ["id", "supplier", "version"]);
+}
+
+#[test]
+fn what_a_body_names_is_known_before_anything_else_is_said_about_it() {
+    let schema = schema();
+    let of = |body: &str| sent(&schema, body.as_bytes()).map(|positions| names(&positions));
+    assert_eq!(of(r#"{"count": "many", "nope": 1, "status": 7, "count": 2}"#).unwrap(), ["count", "status"]);
+    assert!(of("[]").is_err() && of("{").is_err());
+}
+
+#[test]
+fn a_replace_keeps_what_its_caller_may_not_set() {
+    let schema = schema();
+    let kept =
+        |position: usize| ["supplier", "count", "token"].contains(&schema.fields()[position].name.as_str());
+    let id = Value::Uuid(fixed());
+    let read = |body: &str| parse_replace_keeping(&schema, &id, body.as_bytes(), &kept, &mut Uuid::nil);
+    let record = read(r#"{"amount": 1, "count": 3}"#).unwrap().record;
+    assert_eq!(names(&record.generated), ["supplier", "token"], "what is named is not kept");
+    assert_eq!(names(&record.sent), ["amount", "count"]);
+    assert_eq!(violations(read(r#"{"status": null}"#)), ["status required"]);
+}
+
+#[test]
+fn problems_of_hidden_fields_do_not_name_them() {
+    use crate::violation::{Violation, Violations};
+    let all = Violations(vec![
+        Violation::new("count", "max", "must be at most 5"),
+        Violation::new("amount", "rule", "amount and count go together"),
+        Violation::new("cuont", "unknownField", "is not a field of this schema (did you mean `count`?)"),
+        Violation::new("amuont", "unknownField", "is not a field of this schema (did you mean `amount`?)"),
+        Violation::new("seen", "min", "recount is too early"),
+    ]);
+    let schema = schema();
+    let hidden = schema.position("count").unwrap();
+    let told = all.clone().without_fields(&schema, &|position| position == hidden);
+    let told: Vec<String> = told.iter().map(|one| format!("{one} [{}]", one.rule)).collect();
+    insta::assert_snapshot!(told.join("\n"), @r"
+    a field that you may not see is not as the schema demands [rule]
+    amount: a field that you may not see is not as the schema demands [rule]
+    cuont: is not a field of this schema [unknownField]
+    amuont: is not a field of this schema (did you mean `amount`?) [unknownField]
+    seen: recount is too early [min]
+    ");
+    assert_eq!(all.clone().without_fields(&schema, &|_| false), all);
 }
