@@ -75,7 +75,7 @@ mod tests {
     use velocity_schema::spec::SchemaDefinitionSpec;
 
     use super::*;
-    use crate::query::{CursorKey, ListPlan, ListRequest};
+    use crate::query::{CursorKey, ListPlan, ListRequest, Reading};
 
     fn is_light(pairs: &[(&str, &str)]) -> bool {
         let spec = serde_json::json!({
@@ -91,7 +91,7 @@ mod tests {
         });
         let schema = Schema::parse(&SchemaDefinitionSpec::from_json(&spec).unwrap()).unwrap();
         let request = ListRequest::parse(pairs.iter().copied()).unwrap();
-        ListPlan::plan(&schema, &request, &CursorKey::new([0; 32])).unwrap().is_light()
+        ListPlan::plan(&schema, &request, &CursorKey::new([0; 32]), &Reading::whole()).unwrap().is_light()
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! Conditions on fields, against a schema.
 
 use velocity_schema::field::{Field, FieldType, Misfit};
+use velocity_schema::schema::View;
 use velocity_schema::violation::did_you_mean;
 use velocity_schema::{Schema, Value};
 
 use super::error::{PlanCode, PlanError};
 use super::json::JsonTest;
 use super::operator::Operator;
+use super::reading::forbidden;
 use super::request::{RequestedFilter, shown};
 use super::table::TableSql;
 use crate::frag;
@@ -49,12 +51,12 @@ enum Test {
 }
 
 impl Condition {
-    pub(super) fn plan(schema: &Schema, filter: &RequestedFilter) -> Result<Self, PlanError> {
+    pub(super) fn plan(schema: &Schema, view: &View, filter: &RequestedFilter) -> Result<Self, PlanError> {
         let (name, path) = match filter.field.split_once('.') {
             Some((name, path)) => (name, Some(path)),
             None => (filter.field.as_str(), None),
         };
-        let (position, field) = find(schema, name, &filter.parameter)?;
+        let (position, field) = find(schema, view, name, &filter.parameter)?;
         if !field.filterable {
             return Err(PlanError::new(
                 PlanCode::FieldNotFilterable,
@@ -140,21 +142,27 @@ impl Condition {
     }
 }
 
-/// The field of that name, or an error that names the nearest.
+/// The field of that name, which the caller sees in clear; or an error that names the nearest of those.
 pub(super) fn find<'a>(
     schema: &'a Schema,
+    view: &View,
     name: &str,
     parameter: &str,
 ) -> Result<(usize, &'a Field), PlanError> {
     let found = schema.position(name).and_then(|at| Some((at, schema.fields().get(at)?)));
-    found.ok_or_else(|| {
-        let near = did_you_mean(name, schema.fields().iter().map(|field| field.name.as_str()));
-        PlanError::invalid(
-            parameter,
-            "unknownField",
-            format!("`{}` is not a field of this schema{near}", shown(name)),
-        )
-    })
+    match found {
+        Some((position, field)) if view.is_clear(position) => Ok((position, field)),
+        Some(_) => Err(forbidden(parameter, name)),
+        None => {
+            let clear = schema.fields().iter().enumerate().filter(|(position, _)| view.is_clear(*position));
+            let near = did_you_mean(name, clear.map(|(_, field)| field.name.as_str()));
+            Err(PlanError::invalid(
+                parameter,
+                "unknownField",
+                format!("`{}` is not a field of this schema{near}", shown(name)),
+            ))
+        }
+    }
 }
 
 /// What the schema's owner has to write.

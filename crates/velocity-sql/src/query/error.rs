@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The code of the HTTP contract that a refusal has; all are 400.
+/// The code of the HTTP contract that a refusal has; all are 400 but `FIELD_FORBIDDEN`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PlanCode {
     /// `MALFORMED_REQUEST`: not to be read at all, or a cursor that is not ours.
@@ -11,6 +11,8 @@ pub enum PlanCode {
     ValidationError,
     /// `FIELD_NOT_FILTERABLE`: the field takes no conditions or no sorting.
     FieldNotFilterable,
+    /// `FIELD_FORBIDDEN`, 403: the caller does not see the field in clear.
+    FieldForbidden,
     /// `PAGINATION_LIMIT_EXCEEDED`: the page lies too deep for an offset.
     PaginationLimitExceeded,
 }
@@ -22,6 +24,7 @@ impl PlanCode {
             Self::MalformedRequest => "MALFORMED_REQUEST",
             Self::ValidationError => "VALIDATION_ERROR",
             Self::FieldNotFilterable => "FIELD_NOT_FILTERABLE",
+            Self::FieldForbidden => "FIELD_FORBIDDEN",
             Self::PaginationLimitExceeded => "PAGINATION_LIMIT_EXCEEDED",
         }
     }

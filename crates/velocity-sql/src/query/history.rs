@@ -1,14 +1,17 @@
 //! The events of one record, newest first.
 
+use velocity_schema::schema::View;
 use velocity_schema::{FieldType, Schema, Value};
 
 use super::cursor::{self, CursorKey, QueryDigest};
 use super::error::PlanError;
 use super::plan::refused_cursor;
+use super::reading::{Reading, letters};
 use super::request::{LIMIT_DEFAULT, ListRequest};
 use super::table::TableSql;
 use crate::frag;
 use crate::fragment::{Fragment, Rendered};
+use crate::ident::Ident;
 use crate::sql_type::SqlType;
 
 /// The columns of a history page, in order.
@@ -77,20 +80,27 @@ pub struct HistoryPlan {
     record_id: String,
     before: Option<i64>,
     limit: u32,
+    /// What the schema asks of the record as it is now.
+    guard: Fragment,
+    view: View,
     digest: QueryDigest,
 }
 
 impl HistoryPlan {
-    /// Plans a page of the record with that id.
+    /// Plans a page of the record with that id, for a caller who may read that much.
     pub fn plan(
         schema: &Schema,
         id: &Value,
         request: &HistoryRequest,
         key: &CursorKey,
+        reading: &Reading<'_>,
     ) -> Result<Self, PlanError> {
         let record_id = id.to_text();
         let path = schema.path().to_string();
-        let digest = QueryDigest::of(["history", path.as_str(), record_id.as_str()]);
+        let letters = letters(schema, reading.view);
+        let seen = letters.iter().flat_map(|letters| ["view", letters.as_str()]);
+        let digest = QueryDigest::of(["history", path.as_str(), record_id.as_str()].into_iter().chain(seen));
+        let guard = reading.guard(&|name| frag!["r.", &Ident::from(name)]);
         let before = match &request.cursor {
             None => None,
             Some(cursor) => {
@@ -101,12 +111,18 @@ impl HistoryPlan {
                 }
             }
         };
-        Ok(Self { record_id, before, limit: request.limit, digest })
+        let view = reading.view.clone();
+        Ok(Self { record_id, before, limit: request.limit, guard, view, digest })
     }
 
     /// Events on the page. One more is fetched: the state before the last of them.
     pub fn limit(&self) -> usize {
         self.limit as usize
+    }
+
+    /// What the caller sees of the record's fields.
+    pub fn view(&self) -> &View {
+        &self.view
     }
 
     /// Whether the page has no cursor before it.
@@ -131,11 +147,22 @@ impl HistoryPlan {
             table.is_shape(),
             " and record_id = ",
             Fragment::text(self.record_id.as_str()),
+            self.guarded(table),
             before,
             " order by version desc limit ",
             limit
         ]
         .render()
+    }
+
+    /// The schema's conditions on the record as it is now, deleted or not.
+    fn guarded(&self, table: &TableSql) -> Fragment {
+        if self.guard.is_empty() {
+            return Fragment::empty();
+        }
+        let id = Fragment::text(self.record_id.as_str());
+        let id = frag![id, "::", Fragment::type_name(table.sql_type(0))];
+        frag![" and exists (select from ", table.from(), " r where r.\"id\" = ", id, self.guard.clone(), ")"]
     }
 
     /// What happened to the table's fields since its first event, in order: columns as [`CHANGE_COLUMNS`].

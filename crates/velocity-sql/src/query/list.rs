@@ -58,14 +58,20 @@ impl ListPlan {
         let sql = match self.count? {
             CountMode::Exact => frag!["select count(*), null::bigint", self.source(table)],
             CountMode::Estimated => {
-                // Statistics cover the whole table, so they would give away how much a row filter hides.
-                let statistics =
-                    if self.conditions.is_empty() && self.search.is_none() && !table.has_row_filters {
-                        let name = Fragment::text(table.from().inline());
-                        frag!["(select reltuples::bigint from pg_class where oid = to_regclass(", name, "))"]
-                    } else {
-                        Fragment::sql("null::bigint")
-                    };
+                // Statistics cover the whole table, so they would give away how much a row filter or a condition of the
+                // schema hides: where there are any, only what the caller sees is counted, up to the bound. What Postgres
+                // expects of a query (`explain`) is no way out: it is made from the values of all rows. Without them every
+                // caller sees every record, and the statistics say no more than a count does, but for deleted records.
+                let statistics = if self.conditions.is_empty()
+                    && self.search.is_none()
+                    && self.guard.is_empty()
+                    && !table.has_row_filters
+                {
+                    let name = Fragment::text(table.from().inline());
+                    frag!["(select reltuples::bigint from pg_class where oid = to_regclass(", name, "))"]
+                } else {
+                    Fragment::sql("null::bigint")
+                };
                 let bound = Fragment::number(COUNT_BOUND + 1);
                 frag![
                     "select count(*), ",
@@ -101,6 +107,7 @@ impl ListPlan {
             " where ",
             table.is_shape(),
             " and deleted_at is null",
+            self.guard.clone(),
             Fragment::join(conditions, ""),
             search
         ]

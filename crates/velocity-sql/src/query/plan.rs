@@ -1,14 +1,18 @@
 //! A list against a schema: everything that it names exists and is allowed.
 
 use velocity_schema::field::FieldType;
+use velocity_schema::schema::View;
 use velocity_schema::{Schema, Value};
 
 use super::access_path;
 use super::condition::{Condition, find, how_to_allow};
 use super::cursor::{self, CursorKey, QueryDigest, Refused};
 use super::error::{PlanCode, PlanError};
+use super::reading::{Reading, letters};
 use super::request::{CountMode, ListRequest, RequestedSort};
 use super::search::SearchPlan;
+use crate::fragment::Fragment;
+use crate::ident::Ident;
 
 /// Most records of a light page.
 const LIGHT_MAX: u32 = 100;
@@ -22,6 +26,8 @@ pub struct ListPlan {
     pub(super) fetched: Vec<usize>,
     pub(super) conditions: Vec<Condition>,
     pub(super) search: Option<SearchPlan>,
+    /// What the schema asks of every record that the caller reads.
+    pub(super) guard: Fragment,
     pub(super) keys: Vec<SortKey>,
     /// The keys of the last row of the page before.
     pub(super) after: Option<Vec<Value>>,
@@ -29,6 +35,7 @@ pub struct ListPlan {
     pub(super) offset: u32,
     pub(super) count: Option<CountMode>,
     is_light: bool,
+    view: View,
     digest: QueryDigest,
 }
 
@@ -51,17 +58,25 @@ pub struct Total {
 }
 
 impl ListPlan {
-    /// Plans a request.
-    pub fn plan(schema: &Schema, request: &ListRequest, key: &CursorKey) -> Result<Self, PlanError> {
-        let projection = plan_fields(schema, request.fields.as_deref())?;
+    /// Plans a request of a caller who may read that much. What the caller does not see in clear can be named nowhere.
+    pub fn plan(
+        schema: &Schema,
+        request: &ListRequest,
+        key: &CursorKey,
+        reading: &Reading<'_>,
+    ) -> Result<Self, PlanError> {
+        let view = reading.view;
+        let projection = plan_fields(schema, view, request.fields.as_deref())?;
         let conditions = request
             .filters
             .iter()
-            .map(|filter| Condition::plan(schema, filter))
+            .map(|filter| Condition::plan(schema, view, filter))
             .collect::<Result<Vec<_>, _>>()?;
-        let search = request.search.as_deref().map(|text| SearchPlan::plan(schema, text)).transpose()?;
-        let keys = plan_sort(schema, &request.sort)?;
-        let digest = digest(schema, request, &keys);
+        let search =
+            request.search.as_deref().map(|text| SearchPlan::plan(schema, view, text)).transpose()?;
+        let guard = reading.guard(&|name| Fragment::ident(&Ident::from(name)));
+        let keys = plan_sort(schema, view, &request.sort)?;
+        let digest = digest(schema, view, request, &keys);
         let after = match &request.cursor {
             Some(cursor) => Some(open_cursor(schema, &keys, key, digest, cursor)?),
             None => None,
@@ -69,6 +84,7 @@ impl ListPlan {
         let is_light = request.limit <= LIGHT_MAX
             && request.count.is_none()
             && search.is_none()
+            && guard.is_empty()
             && access_path::in_order(schema, &conditions, &keys);
         let mut fetched = projection.clone();
         for key in &keys {
@@ -81,12 +97,14 @@ impl ListPlan {
             fetched,
             conditions,
             search,
+            guard,
             keys,
             after,
             limit: request.limit,
             offset: request.offset,
             count: request.count,
             is_light,
+            view: view.clone(),
             digest,
         })
     }
@@ -94,6 +112,11 @@ impl ListPlan {
     /// The fields of the answer, by their positions in the schema, in order.
     pub fn projection(&self) -> &[usize] {
         &self.projection
+    }
+
+    /// What the caller sees of the projection's fields.
+    pub fn view(&self) -> &View {
+        &self.view
     }
 
     /// The columns of the result: [`Self::projection`], then what the order needs besides.
@@ -117,7 +140,8 @@ impl ListPlan {
     }
 
     /// Whether it is answered in a few milliseconds at any size of the table: a page of up to 100 records, read in the
-    /// order of an index from its first record on, without a count.
+    /// order of an index from its first record on, without a count or a condition of the schema's that passes records
+    /// over.
     pub fn is_light(&self) -> bool {
         self.is_light
     }
@@ -128,20 +152,20 @@ impl ListPlan {
     }
 }
 
-fn plan_fields(schema: &Schema, fields: Option<&[String]>) -> Result<Vec<usize>, PlanError> {
+fn plan_fields(schema: &Schema, view: &View, fields: Option<&[String]>) -> Result<Vec<usize>, PlanError> {
     match fields {
-        None => Ok((0..schema.fields().len()).collect()),
-        Some(names) => names.iter().map(|name| Ok(find(schema, name, "fields")?.0)).collect(),
+        None => Ok((0..schema.fields().len()).filter(|position| view.is_visible(*position)).collect()),
+        Some(names) => names.iter().map(|name| Ok(find(schema, view, name, "fields")?.0)).collect(),
     }
 }
 
 /// The keys, with the id behind them where they do not tell all records apart. It goes in the last key's direction, so
 /// that one index on (field, id) serves both directions.
-fn plan_sort(schema: &Schema, sort: &[RequestedSort]) -> Result<Vec<SortKey>, PlanError> {
+fn plan_sort(schema: &Schema, view: &View, sort: &[RequestedSort]) -> Result<Vec<SortKey>, PlanError> {
     let mut keys: Vec<SortKey> = Vec::new();
     let mut tells_apart = false;
     for RequestedSort { field: name, descending } in sort {
-        let (position, field) = find(schema, name, "sort")?;
+        let (position, field) = find(schema, view, name, "sort")?;
         if !field.sortable
             || matches!(field.kind, FieldType::Json | FieldType::Array { .. } | FieldType::Bytes { .. })
         {
@@ -168,9 +192,10 @@ fn plan_sort(schema: &Schema, sort: &[RequestedSort]) -> Result<Vec<SortKey>, Pl
     Ok(keys)
 }
 
-/// Conditions in any order are the same query; their values count as they were written.
-fn digest(schema: &Schema, request: &ListRequest, keys: &[SortKey]) -> QueryDigest {
-    let path = schema.path().to_string();
+/// Conditions in any order are the same query; their values count as they were written. Under another view it is another
+/// query.
+fn digest(schema: &Schema, view: &View, request: &ListRequest, keys: &[SortKey]) -> QueryDigest {
+    let (path, letters) = (schema.path().to_string(), letters(schema, view));
     let mut filters: Vec<[&str; 3]> =
         request.filters.iter().map(|f| [f.field.as_str(), f.operator.as_str(), f.value.as_str()]).collect();
     filters.sort_unstable();
@@ -182,7 +207,9 @@ fn digest(schema: &Schema, request: &ListRequest, keys: &[SortKey]) -> QueryDige
         .search
         .as_deref()
         .map_or(vec!["list", path.as_str()], |text| vec!["search", path.as_str(), text]);
-    let parts = head.into_iter().chain(filters.iter().flatten().copied()).chain(["sort"]).chain(sort);
+    let seen = letters.iter().flat_map(|letters| ["view", letters.as_str()]);
+    let parts =
+        head.into_iter().chain(filters.iter().flatten().copied()).chain(["sort"]).chain(sort).chain(seen);
     QueryDigest::of(parts)
 }
 

@@ -6,7 +6,9 @@ use insta::assert_snapshot;
 use velocity_schema::Schema;
 use velocity_schema::spec::SchemaDefinitionSpec;
 
-use super::{CursorKey, Existing, HistoryPlan, HistoryRequest, ListPlan, ListRequest, OnConflict, TableSql};
+use super::{
+    CursorKey, Existing, HistoryPlan, HistoryRequest, ListPlan, ListRequest, OnConflict, Reading, TableSql,
+};
 use crate::fragment::Rendered;
 
 fn schema() -> Schema {
@@ -30,7 +32,7 @@ fn key() -> CursorKey {
 fn plan(pairs: &[(&str, &str)], after: Option<&[&str]>) -> ListPlan {
     let schema = schema();
     let request = ListRequest::parse(pairs.iter().copied()).unwrap();
-    let plan = ListPlan::plan(&schema, &request, &key()).unwrap();
+    let plan = ListPlan::plan(&schema, &request, &key(), &Reading::whole()).unwrap();
     let Some(after) = after else { return plan };
     let values: Vec<_> = plan
         .keys()
@@ -42,7 +44,7 @@ fn plan(pairs: &[(&str, &str)], after: Option<&[&str]>) -> ListPlan {
         })
         .collect();
     let cursor = plan.cursor_after(&key(), &values);
-    ListPlan::plan(&schema, &ListRequest { cursor, ..request }, &key()).unwrap()
+    ListPlan::plan(&schema, &ListRequest { cursor, ..request }, &key(), &Reading::whole()).unwrap()
 }
 
 /// The text, clause by clause, then what is bound.
@@ -136,7 +138,9 @@ fn the_statements_of_records() {
         table.replace(&[]),
         table.delete(Existing::Any),
         table.delete(Existing::Version),
-        table.undelete(),
+        table.undelete(Existing::Any),
+        table.undelete(Existing::Version),
+        table.read_deleted(),
         table.insert_many(&OnConflict::Fail),
         table.insert_many(&OnConflict::Skip(vec![vec![0], vec![5]])),
         table.insert_many(&OnConflict::Update(vec![0])),
@@ -157,9 +161,12 @@ fn the_statements_of_records() {
 fn history_is_read_by_record_and_version() {
     let schema = schema();
     let id = schema.id().kind.read_operand(ID).unwrap();
-    let plan = HistoryPlan::plan(&schema, &id, &HistoryRequest::default(), &key()).unwrap();
+    let plan =
+        HistoryPlan::plan(&schema, &id, &HistoryRequest::default(), &key(), &Reading::whole()).unwrap();
     let cursor = plan.cursor_after(&key(), 7);
-    let next = HistoryPlan::plan(&schema, &id, &HistoryRequest { limit: 5, cursor }, &key()).unwrap();
+    let next =
+        HistoryPlan::plan(&schema, &id, &HistoryRequest { limit: 5, cursor }, &key(), &Reading::whole())
+            .unwrap();
     let table = TableSql::new(&schema);
     let pages = [shown(&HistoryPlan::render_changes(&table)), shown(&next.render(&table))];
     assert_snapshot!(pages.join("\n\n"));

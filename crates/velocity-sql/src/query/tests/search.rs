@@ -2,7 +2,7 @@ use serde_json::json;
 use velocity_schema::Schema;
 
 use super::{key, shown};
-use crate::query::{ListPlan, ListRequest, PlanCode, TableSql};
+use crate::query::{ListPlan, ListRequest, PlanCode, Reading, TableSql};
 
 fn schema(search: serde_json::Value) -> Schema {
     let mut spec = json!({
@@ -19,7 +19,7 @@ fn schema(search: serde_json::Value) -> Schema {
 }
 
 fn plan(schema: &Schema, pairs: &[(&str, &str)]) -> Result<ListPlan, crate::query::PlanError> {
-    ListPlan::plan(schema, &ListRequest::parse(pairs.iter().copied()).unwrap(), &key())
+    ListPlan::plan(schema, &ListRequest::parse(pairs.iter().copied()).unwrap(), &key(), &Reading::whole())
 }
 
 #[test]
