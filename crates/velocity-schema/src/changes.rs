@@ -107,6 +107,7 @@ const TEXTS: &[(&str, Single)] = &[
     ("form of reasons", |schema| {
         schema.audit().reason_pattern.as_ref().map(|pattern| pattern.0.as_str().to_owned())
     }),
+    ("record of sensitive reads", |schema| schema.audit().sensitive_reads.then(|| "on".to_owned())),
     ("auth strategy", |schema| schema.strategy().map(ToString::to_string)),
     ("display name", |schema| schema.display_name().map(str::to_owned)),
     ("description", |schema| schema.description().map(str::to_owned)),

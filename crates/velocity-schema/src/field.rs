@@ -133,6 +133,13 @@ pub struct Field {
     pub system: bool,
 }
 
+impl Field {
+    /// Whether it is an event to see its values in clear, where the schema asks for that (`audit.sensitiveReads`).
+    pub fn is_sensitive(&self) -> bool {
+        self.sensitivity >= Sensitivity::Pii
+    }
+}
+
 /// A pointer to a record of another schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference {

@@ -2,11 +2,14 @@
 
 use std::fmt::{self, Write};
 
-use serde_json::Value as Json;
+use bigdecimal::ToPrimitive;
+use serde_json::{Number, Value as Json};
 use sha2::{Digest, Sha256};
 
+use super::mask::VISIBLE_DEFAULT;
 use crate::spec::{
-    AccessSpec, AuditSpec, FieldSpec, ScalingSpec, SchemaDefinitionSpec, TimeMachineSpec, TypeSpec,
+    AccessSpec, AuditSpec, FieldSpec, MaskingSpec, MaskingStrategy, ScalingSpec, SchemaDefinitionSpec,
+    TimeMachineSpec, TypeSpec,
 };
 
 /// `sha256:…` of a spec: equal specs have equal hashes, whatever the order of their keys, and whether what holds anyway
@@ -53,6 +56,11 @@ fn plain(mut spec: SchemaDefinitionSpec) -> SchemaDefinitionSpec {
         plain_number(field);
     }
     spec.validation.take_if(|validation| validation.rules.is_empty());
+    for masking in spec.access.iter_mut().flat_map(|access| &mut access.field_access) {
+        if let Some(masking) = &mut masking.masking {
+            plain_masking(masking);
+        }
+    }
     spec.access.take_if(|access| *access == AccessSpec::default());
     if let Some(machine) = &mut spec.time_machine {
         machine.enabled.take_if(|enabled| *enabled);
@@ -77,6 +85,20 @@ fn plain_number(field: &mut FieldSpec) {
         let (precision, scale) = super::fields::digits(field);
         field.precision = Some(precision);
         field.scale = Some(scale);
+    }
+}
+
+/// Without the characters that stay anyway; a width is one number however it is written.
+fn plain_masking(masking: &mut MaskingSpec) {
+    if masking.strategy == MaskingStrategy::Partial {
+        masking.visible_chars.take_if(|count| usize::try_from(*count) == Ok(VISIBLE_DEFAULT));
+    }
+    let whole = |size: &Number| {
+        let size = crate::decimal::parse(&size.to_string()).ok()?;
+        if size.is_integer() { size.to_i64() } else { None }
+    };
+    if let Some(size) = masking.range_size.as_ref().and_then(whole) {
+        masking.range_size = Some(size.into());
     }
 }
 

@@ -1,27 +1,21 @@
 //! From the raw spec to the schema, or to everything that is wrong with it.
 
+mod access;
 mod bounds;
 mod shape;
 
 use std::collections::{HashMap, HashSet};
 
-use super::{
-    Access, Audit, Index, IndexKey, Operation, RowFilter, Rule, SYSTEM_ROLE_ADMIN, Schema, StrategyRef,
-    fields, search, unsupported,
-};
+use super::{Audit, Index, IndexKey, Operation, Rule, Schema, StrategyRef, fields, search, unsupported};
 use crate::cel;
 use crate::field::{Field, FieldType};
 use crate::name::{FieldName, SchemaPath};
 use crate::spec::{
-    AccessSpec, AuditSpec, IndexSpec, ObjectRef, SchemaDefinitionSpec, UniqueConstraintSpec, ValidationSpec,
+    AuditSpec, IndexSpec, ObjectRef, SchemaDefinitionSpec, UniqueConstraintSpec, ValidationSpec,
 };
-use crate::violation::{Violations, did_you_mean};
+use crate::violation::Violations;
 use serde_json::Value as Json;
 
-/// Most characters of a role's name.
-const ROLE_MAX: usize = 128;
-/// Most roles of an operation.
-const ROLES_MAX: usize = 100;
 /// Longest name of a namespace, a DNS label.
 const NAMESPACE_MAX: usize = 63;
 
@@ -68,9 +62,9 @@ impl Schema {
         let unique = parse_unique(&spec.unique_constraints, &fields, &mut errors);
         let indexes = parse_indexes(&spec.indexes, &fields, &mut errors);
         let rules = parse_rules(spec.validation.as_ref(), &fields, &mut errors);
-        let access = parse_access(spec.access.as_ref(), &fields, &mut errors);
+        let access = access::parse(spec.access.as_ref(), &fields, &mut errors);
         let search = search::parse(spec, &fields, &mut errors);
-        let audit = parse_audit(spec.audit.as_ref(), &mut errors);
+        let audit = parse_audit(spec.audit.as_ref(), &fields, &mut errors);
         let strategy = spec.auth.as_ref().map(|auth| parse_strategy(&auth.strategy_ref, &home, &mut errors));
         let Some(path) = path else { return Err(errors) };
         errors.into_result(Self {
@@ -238,51 +232,6 @@ fn parse_rules(spec: Option<&ValidationSpec>, fields: &[Field], errors: &mut Vio
     rules
 }
 
-fn parse_access(spec: Option<&AccessSpec>, fields: &[Field], errors: &mut Violations) -> Access {
-    let Some(spec) = spec else { return Access::default() };
-    for operation in Operation::ALL {
-        let at = format!("spec.access.roles.{operation}");
-        let roles = super::access::roles_of(&spec.roles, operation);
-        let mut seen = HashSet::new();
-        for (index, role) in roles.iter().enumerate() {
-            role_name(role, &format!("{at}[{index}]"), errors);
-            if !seen.insert(role) {
-                errors.push(format!("{at}[{index}]"), "unique", format!("`{role}` is there already"));
-            }
-        }
-        if roles.len() > ROLES_MAX {
-            errors.push(at, "length", format!("has {} entries; there may be {ROLES_MAX}", roles.len()));
-        }
-    }
-    let access = Access { roles: Access::roles_from(&spec.roles), ..Access::default() };
-    let mut row_filters = Vec::new();
-    let known = access.all_roles();
-    for (index, filter) in spec.row_filter.iter().enumerate() {
-        let at = format!("spec.access.rowFilter[{index}]");
-        if filter.role != "*" {
-            role_name(&filter.role, &format!("{at}.role"), errors);
-            if filter.role == SYSTEM_ROLE_ADMIN {
-                let why =
-                    format!("`{SYSTEM_ROLE_ADMIN}` sees every record, whatever a filter says; leave it out");
-                errors.push(format!("{at}.role"), "role", why);
-            } else if !known.contains(filter.role.as_str()) {
-                let near = did_you_mean(&filter.role, known.iter().copied());
-                errors.push(
-                    format!("{at}.role"),
-                    "role",
-                    format!("no operation of access.roles lists `{}`{near}", filter.role),
-                );
-            }
-        }
-        match cel::compile_filter(&filter.condition, fields, true) {
-            Ok(condition) => row_filters.push(RowFilter { role: filter.role.clone(), condition }),
-            Err(error) => errors.push(format!("{at}.condition"), "expression", error.to_string()),
-        }
-    }
-    drop(known);
-    Access { row_filters, ..access }
-}
-
 /// The AuthStrategy that is named: names of Kubernetes objects, which no other text can be.
 fn parse_strategy(spec: &ObjectRef, home: &SchemaPath, errors: &mut Violations) -> StrategyRef {
     let object_name = |text: &str, max: usize, dots: bool| {
@@ -312,22 +261,7 @@ fn parse_strategy(spec: &ObjectRef, home: &SchemaPath, errors: &mut Violations) 
     }
 }
 
-fn role_name(role: &str, path: &str, errors: &mut Violations) {
-    let valid = !role.is_empty()
-        && role.len() <= ROLE_MAX
-        && role
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':' | b'/' | b'@'));
-    if !valid {
-        errors.push(
-            path,
-            "role",
-            format!("a role is 1 to {ROLE_MAX} letters, digits and any of - _ . : / @"),
-        );
-    }
-}
-
-fn parse_audit(spec: Option<&AuditSpec>, errors: &mut Violations) -> Audit {
+fn parse_audit(spec: Option<&AuditSpec>, fields: &[Field], errors: &mut Violations) -> Audit {
     let Some(spec) = spec else { return Audit::default() };
     let mut require_reason = Vec::new();
     for (index, text) in spec.require_reason.iter().enumerate() {
@@ -348,7 +282,16 @@ fn parse_audit(spec: Option<&AuditSpec>, errors: &mut Violations) -> Audit {
             .map_err(|why| errors.push("spec.audit.reasonPattern", "pattern", why))
             .ok()
     });
-    Audit { require_reason, reason_pattern, sensitive_reads: spec.sensitive_reads == Some(true) }
+    let sensitive_reads = spec.sensitive_reads == Some(true);
+    if sensitive_reads && !fields.iter().any(Field::is_sensitive) {
+        errors.push(
+            "spec.audit.sensitiveReads",
+            "sensitivity",
+            "would record nothing: no field has the sensitivity pii, financial or confidential; give it to one, or \
+             leave this out",
+        );
+    }
+    Audit { require_reason, reason_pattern, sensitive_reads }
 }
 
 #[cfg(test)]

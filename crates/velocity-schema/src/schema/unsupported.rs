@@ -16,21 +16,10 @@ pub(super) fn refuse(spec: &SchemaDefinitionSpec, errors: &mut Violations) {
         let at = format!("spec.fields[{index}]");
         refuse(field.schema.is_some(), &format!("{at}.schema"), "a JSON Schema for json fields is");
     }
-    if let Some(access) = &spec.access {
-        refuse(!access.abac.is_empty(), "spec.access.abac", "attribute conditions are");
-        refuse(!access.field_access.is_empty(), "spec.access.fieldAccess", "field rights and masks are");
-    }
     if let Some(machine) = &spec.time_machine {
         refuse(machine.enabled == Some(false), "spec.timeMachine.enabled", "switching history off is");
         refuse(machine.hot_retention.is_some(), "spec.timeMachine.hotRetention", "retention of history is");
         refuse(machine.warm_retention.is_some(), "spec.timeMachine.warmRetention", "retention of history is");
-    }
-    if let Some(audit) = &spec.audit {
-        refuse(
-            audit.sensitive_reads == Some(true),
-            "spec.audit.sensitiveReads",
-            "recording sensitive reads is",
-        );
     }
     refuse(spec.archive.is_some(), "spec.archive", "the archive is");
     refuse(

@@ -91,16 +91,16 @@ impl Checker<'_> {
 
     /// Refuses a comparison of an enum with a text that it never is.
     fn check_enum(&self, side: &Expr, other: &Expr) -> Result<(), ExpressionError> {
-        let Some((name, values)) = self.enum_values(side) else { return Ok(()) };
+        let Some((name, values)) = self.known_values(side) else { return Ok(()) };
         let literals: Vec<&Expr> = match &other.op {
             Op::List(items) => items.iter().collect(),
             _ => vec![other],
         };
         for literal in literals {
             if let Op::Const(Value::String(text)) = &literal.op
-                && !values.contains(text)
+                && !values.contains(&text.as_str())
             {
-                let near = did_you_mean(text, values.iter().map(String::as_str));
+                let near = did_you_mean(text, values.iter().copied());
                 return self.refuse(
                     literal.at,
                     format!("`{name}` is never '{text}'{near}; its values are {}", values.join(", ")),

@@ -9,6 +9,7 @@ use super::ExpressionError;
 use super::ir::{Expr, LoopKind, Op, Type};
 use super::syntax::{Node, NodeKind};
 use crate::field::{Field, FieldType};
+use crate::schema::Operation;
 use crate::value::Value;
 use crate::violation::did_you_mean;
 pub(super) use convert::uuid;
@@ -210,12 +211,20 @@ impl<'a> Checker<'a> {
         Ok(Expr { ty, op: Op::Loop(Box::new(looping)), at })
     }
 
-    /// The values of the enum that the expression reads, if it reads one.
-    fn enum_values(&self, expr: &Expr) -> Option<(&'a str, &'a [String])> {
-        let Op::Field { index, .. } = &expr.op else { return None };
-        let field = self.fields.get(*index)?;
+    /// The values that the expression has, if it reads an enum or the request's operation, with what it is called.
+    fn known_values(&self, expr: &Expr) -> Option<(&'a str, Vec<&'a str>)> {
+        let index = match &expr.op {
+            Op::Field { index, .. } => *index,
+            Op::RequestOperation => {
+                return Some(("request.operation", Operation::ALL.map(Operation::as_str).to_vec()));
+            }
+            _ => return None,
+        };
+        let field = self.fields.get(index)?;
         match &field.kind {
-            FieldType::Enum { values } => Some((field.name.as_str(), values)),
+            FieldType::Enum { values } => {
+                Some((field.name.as_str(), values.iter().map(String::as_str).collect()))
+            }
             _ => None,
         }
     }

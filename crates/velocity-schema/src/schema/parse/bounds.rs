@@ -3,13 +3,13 @@
 use crate::spec::SchemaDefinitionSpec;
 use crate::violation::Violations;
 
-/// Most fields besides the system fields.
+/// Most fields besides the system fields, and most fields with rights.
 const FIELDS_MAX: usize = 500;
 /// Most unique constraints, and most indexes.
 const CONSTRAINTS_MAX: usize = 32;
 /// Most columns of an index; Postgres allows 32.
 const COLUMNS_MAX: usize = 16;
-/// Most rules, and most row filters.
+/// Most rules, most row filters and most conditions on requests.
 const RULES_MAX: usize = 100;
 /// Most values of an enum.
 const VALUES_MAX: usize = 1000;
@@ -48,6 +48,12 @@ pub(super) fn check(spec: &SchemaDefinitionSpec, errors: &mut Violations) {
     }
     if let Some(access) = &spec.access {
         check.list("spec.access.rowFilter", access.row_filter.len(), 0, RULES_MAX);
+        check.list("spec.access.abac", access.abac.len(), 0, RULES_MAX);
+        for (index, rule) in access.abac.iter().enumerate() {
+            let at = format!("spec.access.abac[{index}].message");
+            check.text(&at, rule.message.as_deref(), MESSAGE_MAX);
+        }
+        check.list("spec.access.fieldAccess", access.field_access.len(), 0, FIELDS_MAX);
     }
     if let Some(audit) = &spec.audit {
         check.text("spec.audit.reasonPattern", audit.reason_pattern.as_deref(), PATTERN_MAX);

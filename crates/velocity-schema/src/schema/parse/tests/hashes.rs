@@ -69,6 +69,50 @@ fn what_holds_anyway_does_not_count_when_it_is_said() {
 }
 
 #[test]
+fn access_that_means_the_same_counts_as_the_same() {
+    let of = |access: Json| {
+        let mut spec =
+            with_fields(&json!([{"name": "a", "type": "string"}, {"name": "b", "type": "number"}]));
+        spec["access"] = access;
+        hash(&spec)
+    };
+    let masked =
+        |masking: Json| of(json!({"fieldAccess": [{"field": "a", "read": ["r"], "masking": masking}]}));
+    let rule = |more: Json| {
+        let mut rule = json!({"operations": ["read"], "condition": "actor.id == 'a'"});
+        rule.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        of(json!({"abac": [rule], "roles": {}, "rowFilter": []}))
+    };
+    assert_eq!(
+        masked(json!({"strategy": "partial"})),
+        masked(json!({"visibleChars": 4, "strategy": "partial"}))
+    );
+    let range = |size: Json| masked(json!({"strategy": "range", "rangeSize": size}));
+    assert_eq!(range(json!(1000)), range(json!(1000.0)));
+    assert_eq!(rule(json!({})), rule(json!({"message": null})));
+    let mut different = vec![
+        of(json!({})),
+        of(json!({"fieldAccess": [{"field": "a", "read": []}]})),
+        of(json!({"fieldAccess": [{"field": "a", "write": []}]})),
+        of(json!({"fieldAccess": [{"field": "b", "read": []}]})),
+        of(json!({"fieldAccess": [{"field": "a", "read": ["r"]}]})),
+        masked(json!({"strategy": "partial"})),
+        masked(json!({"strategy": "partial", "visibleChars": 3})),
+        masked(json!({"strategy": "redact"})),
+        range(json!(1000)),
+        range(json!(1000.5)),
+        rule(json!({})),
+        rule(json!({"message": "no"})),
+        rule(json!({"operations": ["read", "history"]})),
+        rule(json!({"condition": "actor.id == 'b'"})),
+    ];
+    let count = different.len();
+    different.sort();
+    different.dedup();
+    assert_eq!(different.len(), count);
+}
+
+#[test]
 fn every_difference_counts() {
     let base = with_fields(&json!([{"name": "a", "type": "json"}, {"name": "b", "type": "number"}]));
     let change = |pointer: &str, value: Json| {
