@@ -16,7 +16,7 @@ use velocity_schema::input::InputError;
 use velocity_schema::schema::{Operation, StrategyRef};
 use velocity_schema::{Violation, Violations};
 use velocity_sql::query::{PlanCode, PlanError};
-use velocity_store::records::RecordError;
+use velocity_store::records::{DeniedBy, RecordError};
 use velocity_store::wire::{Ran, WireError};
 
 use crate::rate_limit::Exceeded;
@@ -37,6 +37,23 @@ pub(crate) enum ApiError {
     /// No role of the caller allows it.
     #[error("{reason}")]
     RbacDenied { reason: String },
+    /// A condition of the schema is not true for the caller, here and now.
+    #[error("{message}")]
+    AbacDenied { message: String },
+    /// What the credential is narrowed to does not cover it.
+    #[error("{reason}")]
+    ScopeDenied { reason: String },
+    /// Fields were sent that the caller may not set: all of them are named.
+    #[error("you may not set {}: leave {} out", listed(.fields), if fields.len() == 1 { "it" } else { "them" })]
+    FieldForbidden { fields: Vec<String> },
+    /// A write would decide by values that the caller does not see in clear.
+    #[error(
+        "`onConflict: skip` looks at every unique value, and some of them you do not see in clear: use `fail` or `update`"
+    )]
+    ConflictOnHidden,
+    /// The caller may not read what a field refers to.
+    #[error("{message}")]
+    CrossSchemaDenied { message: String },
     /// No schema at this path.
     #[error("no schema is served at `{path}`{}", nearest.as_ref().map_or_else(String::new, |n| format!(" (did you mean `{n}`?)")))]
     SchemaNotFound { path: String, nearest: Option<String> },
@@ -99,6 +116,10 @@ pub(crate) enum ApiError {
     Panicked,
 }
 
+fn listed(names: &[String]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
 fn no_strategy(strategy: Option<&StrategyRef>) -> String {
     match strategy {
         Some(strategy) => format!("the AuthStrategy `{strategy}`, which decides here, is missing or invalid"),
@@ -123,7 +144,10 @@ impl ApiError {
             }
             Self::Unauthenticated(AuthError::InvalidToken(_))
             | Self::NoStrategy { credential_sent: true, .. } => Code::AuthInvalidToken,
-            Self::RbacDenied { .. } => Code::RbacDenied,
+            Self::RbacDenied { .. } | Self::ScopeDenied { .. } => Code::RbacDenied,
+            Self::AbacDenied { .. } => Code::AbacDenied,
+            Self::FieldForbidden { .. } | Self::ConflictOnHidden => Code::FieldForbidden,
+            Self::CrossSchemaDenied { .. } => Code::CrossSchemaAccessDenied,
             Self::SchemaNotFound { .. } => Code::SchemaNotFound,
             Self::SchemaNotReady { .. } | Self::Starting => Code::SchemaNotReady,
             Self::RouteNotFound { .. } | Self::NotThereYet { .. } => Code::RouteNotFound,
@@ -147,6 +171,14 @@ impl ApiError {
     pub(crate) fn problem(&self) -> Problem {
         match self {
             Self::Invalid(violations) => Problem::invalid(violations),
+            Self::FieldForbidden { fields } => {
+                let errors = fields.iter().map(|field| FieldError {
+                    field: field.clone(),
+                    rule: "fieldAccess".to_owned(),
+                    message: "none of your roles may set it".to_owned(),
+                });
+                Problem::new(self.code(), self.to_string()).with_errors(errors.collect())
+            }
             Self::Record(error) => record_problem(error),
             Self::Plan(error) => {
                 let at_fault = FieldError {
@@ -208,6 +240,7 @@ fn plan_code(code: PlanCode) -> Code {
     match code {
         PlanCode::MalformedRequest => Code::MalformedRequest,
         PlanCode::ValidationError => Code::ValidationError,
+        PlanCode::FieldForbidden => Code::FieldForbidden,
         PlanCode::FieldNotFilterable => Code::FieldNotFilterable,
         PlanCode::PaginationLimitExceeded => Code::PaginationLimitExceeded,
     }
@@ -221,6 +254,8 @@ fn record_code(error: &RecordError) -> Code {
         RecordError::ReferenceViolation { .. } => Code::ReferenceViolation,
         RecordError::Immutable { .. } | RecordError::Validation(_) => Code::ValidationError,
         RecordError::RowFilterDenied => Code::RbacDenied,
+        RecordError::Denied { by: DeniedBy::Condition, .. } => Code::AbacDenied,
+        RecordError::Denied { by: DeniedBy::OtherSchema, .. } => Code::CrossSchemaAccessDenied,
         RecordError::IdempotencyConflict => Code::IdempotencyConflict,
         RecordError::Bulk { failures } => {
             failures.first().map_or(Code::InternalError, |failure| record_code(&failure.error))

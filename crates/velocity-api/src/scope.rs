@@ -9,9 +9,11 @@ use http::request::Parts;
 use velocity_access::rbac::decide;
 use velocity_access::{Decision, Identity};
 use velocity_schema::Schema;
-use velocity_schema::schema::Operation;
+use velocity_schema::cel::{Condition, RequestView};
+use velocity_schema::schema::{Operation, View};
 use velocity_schema::violation::nearest;
-use velocity_store::records::{Origin, Session, Table};
+use velocity_sql::query::Reading;
+use velocity_store::records::{Origin, Record, Session, Table};
 
 use crate::catalog::{Catalog, Found};
 use crate::envelope::RequestContext;
@@ -42,7 +44,24 @@ pub(crate) struct Scope<N> {
     pub(crate) caller: Caller,
     /// Those of the caller's roles that allow the operation, for row-level security.
     roles: Vec<String>,
+    view: View,
     needs: PhantomData<N>,
+}
+
+/// A read on its way: what the caller may see, who the database sees, and the table.
+pub(crate) struct Reads<'s> {
+    pub(crate) session: Session,
+    pub(crate) table: Arc<Table>,
+    view: &'s View,
+    conditions: Vec<&'s Condition>,
+    request: RequestView<'s>,
+}
+
+impl Reads<'_> {
+    /// What plans of lists, exports and histories are made for.
+    pub(crate) fn rights(&self) -> Reading<'_> {
+        Reading { view: self.view, conditions: &self.conditions, request: self.request }
+    }
 }
 
 /// What the database has one policy for.
@@ -57,12 +76,33 @@ pub(crate) struct Caller {
     pub(crate) context: RequestContext,
 }
 
-impl<N> Scope<N> {
-    /// The session of a read, and the table that it reads.
-    pub(crate) fn reading(self, api: &Api) -> (Session, Arc<Table>) {
-        let table = api.records().table(&self.caller.schema);
-        (self.caller.session(api, self.roles, None), table)
+impl<N: Needs> Scope<N> {
+    /// The read: its session, its table and what it may show.
+    pub(crate) fn reading(&self, api: &Api) -> Reads<'_> {
+        Reads {
+            session: self.caller.session(api, self.roles.clone(), None),
+            table: api.records().table(&self.caller.schema),
+            view: &self.view,
+            conditions: Vec::new(),
+            request: RequestView { time: 0, operation: N::OPERATION.as_str(), ip: None },
+        }
     }
+
+    /// What the caller sees of each field.
+    pub(crate) fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// Whether the conditions of the schema let the caller see one record that was asked for by its id. Comes after the
+    /// 404: what the row filters hide is not there, whatever the conditions say.
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "conditions follow")]
+    pub(crate) fn may_see(&self, _record: &Record) -> Result<(), ApiError> {
+        Ok(())
+    }
+
+    /// Takes note of a response in which the fields at these positions are shown, where the schema asks for that.
+    #[expect(clippy::unused_async, clippy::unused_self, reason = "access events follow")]
+    pub(crate) async fn shown(&self, _api: &Api, _positions: &[usize]) {}
 }
 
 impl Caller {
@@ -188,7 +228,7 @@ impl<N: Needs> FromRequestParts<Api> for Scope<N> {
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
         let caller = Caller::from_request_parts(parts, api).await?;
         let roles = caller.roles_for(N::OPERATION)?;
-        Ok(Self { caller, roles, needs: PhantomData })
+        Ok(Self { caller, roles, view: View::whole(), needs: PhantomData })
     }
 }
 

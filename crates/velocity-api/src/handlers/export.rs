@@ -38,7 +38,8 @@ pub(crate) async fn export_records(
     let numbers =
         if format == ExportFormat::Ndjson { accept::ndjson_numbers(&parts.headers)? } else { Numbers::Json };
     let request = request(pairs.iter().map(|(name, value)| (&**name, &**value)))?;
-    let plan = ListPlan::plan(&schema, &request, api.records().cursor_key())?;
+    let mut reads = scope.reading(&api);
+    let plan = ListPlan::plan(&schema, &request, api.records().cursor_key(), &reads.rights())?;
     let header = match format {
         ExportFormat::Ndjson => Bytes::new(),
         ExportFormat::Csv => {
@@ -47,9 +48,8 @@ pub(crate) async fn export_records(
         }
     };
     let place = api.export_place()?;
-    let (mut session, table) = scope.reading(&api);
-    session.statement_timeout = api.config().requests.export_timeout;
-    let export = api.records().export(&session, &table, plan).await?;
+    reads.session.statement_timeout = api.config().requests.export_timeout;
+    let export = api.records().export(&reads.session, &reads.table, plan).await?;
     let writer = Writer { format, numbers, stall: api.config().requests.export_stall_timeout };
     let chunks = begin(writer.start(export, place)).await?;
     let body = Body::from_stream(stream::once(async { Ok(header) }).chain(chunks));

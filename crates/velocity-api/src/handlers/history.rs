@@ -22,9 +22,10 @@ pub(crate) async fn list_history(
     let numbers = accept::numbers(&parts.headers)?;
     let pairs = query::pairs(parts.uri.query())?;
     let request = HistoryRequest::parse(pairs.iter().map(|(name, value)| (&**name, &**value)))?;
-    let plan = HistoryPlan::plan(&scope.caller.schema, &id, &request, api.records().cursor_key())?;
-    let (session, table) = scope.reading(&api);
-    let page = api.records().history(&session, &table, &plan).await?;
+    let reads = scope.reading(&api);
+    let key = api.records().cursor_key();
+    let plan = HistoryPlan::plan(&scope.caller.schema, &id, &request, key, &reads.rights())?;
+    let page = api.records().history(&reads.session, &reads.table, &plan).await?;
     let mut body = Vec::with_capacity(1024);
     body.extend_from_slice(b"{\"data\":");
     page.append_json(numbers, &mut body)?;

@@ -22,9 +22,9 @@ pub(crate) async fn list_records(
     let numbers = accept::numbers(&parts.headers)?;
     let pairs = query::pairs(parts.uri.query())?;
     let request = ListRequest::parse(pairs.iter().map(|(name, value)| (&**name, &**value)))?;
-    let plan = ListPlan::plan(&scope.caller.schema, &request, api.records().cursor_key())?;
-    let (session, table) = scope.reading(&api);
-    let page = api.records().list(&session, &table, &plan).await?;
+    let reads = scope.reading(&api);
+    let plan = ListPlan::plan(&scope.caller.schema, &request, api.records().cursor_key(), &reads.rights())?;
+    let page = api.records().list(&reads.session, &reads.table, &plan).await?;
     let mut body = Vec::with_capacity(256 + 256 * page.len());
     body.extend_from_slice(b"{\"data\":");
     page.append_json(numbers, &mut body)?;

@@ -24,8 +24,9 @@ pub(crate) async fn read_record(
     refuse_conditions(&parts, &[IF_MATCH])?;
     let numbers = accept::numbers(&parts.headers)?;
     let tags = if_none_match(&parts.headers)?;
-    let (session, table) = scope.reading(&api);
-    let record = api.records().read(&session, &table, &id).await?;
+    let reads = scope.reading(&api);
+    let record = api.records().read(&reads.session, &reads.table, &id).await?;
+    scope.may_see(&record)?;
     let version = record.version()?;
     let known = tags.is_some_and(|tags| tags.matches_weakly(&version.to_string()));
     let mut response = if known {

@@ -78,6 +78,15 @@ impl Draft {
 impl TableSql {
     /// One record by its id. Columns: every field.
     pub fn read(&self) -> Shape {
+        self.read_where(" and deleted_at is null and \"id\" = ")
+    }
+
+    /// One deleted record by its id. Columns: every field.
+    pub fn read_deleted(&self) -> Shape {
+        self.read_where(" and deleted_at is not null and \"id\" = ")
+    }
+
+    fn read_where(&self, condition: &'static str) -> Shape {
         let mut draft = Draft::new();
         let id = draft.slot(Slot::Id, self.sql_type(0));
         draft.finish(frag![
@@ -87,7 +96,7 @@ impl TableSql {
             self.from(),
             " where ",
             self.is_shape(),
-            " and deleted_at is null and \"id\" = ",
+            condition,
             id
         ])
     }
@@ -170,10 +179,15 @@ impl TableSql {
         draft.finish(sql)
     }
 
-    /// Brings a deleted record back. Columns: every field, then whether it was deleted before.
-    pub fn undelete(&self) -> Shape {
+    /// Brings a deleted record back. Columns: every field, then whether it was deleted before; no row when there is no such
+    /// record, or it is deleted in another version.
+    pub fn undelete(&self, existing: Existing) -> Shape {
         let mut draft = Draft::new();
         let deleted = draft.slot(Slot::Id, self.sql_type(0));
+        let version = match existing {
+            Existing::Any => Fragment::empty(),
+            Existing::Version => frag![" and \"version\" = ", draft.slot(Slot::Version, SqlType::Int8)],
+        };
         let living = draft.slot(Slot::Id, self.sql_type(0));
         draft.finish(frag![
             "with changed as (update ",
@@ -182,7 +196,9 @@ impl TableSql {
             self.is_shape(),
             " and \"id\" = ",
             deleted,
-            " and deleted_at is not null returning ",
+            " and deleted_at is not null",
+            version,
+            " returning ",
             self.all(),
             ") select ",
             self.all(),

@@ -9,6 +9,15 @@ use super::table::Table;
 use crate::codec::CodecError;
 use crate::wire::{DbError, Place, Ran, RequestError, SqlState, WireError};
 
+/// What a guard refuses a write for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeniedBy {
+    /// A condition of the schema's `access.abac`: 403 `ABAC_DENIED`.
+    Condition,
+    /// The rights on a schema that a field refers to: 403 `CROSS_SCHEMA_ACCESS_DENIED`.
+    OtherSchema,
+}
+
 /// The outcome of a call that did not succeed; nothing of it remains.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
@@ -22,18 +31,22 @@ pub enum RecordError {
         current: i64,
     },
     /// Another record, perhaps a deleted one, has the same value: 409 `UNIQUE_VIOLATION`.
-    #[error("another record, perhaps a deleted one, has the same value in {}", fields.join(", "))]
+    #[error("another record, perhaps a deleted one, has the same value in {}", match &fields[..] {
+        [] => "a field that is unique".to_owned(),
+        fields => fields.join(", "),
+    })]
     UniqueViolation {
-        /// The fields that are unique together.
+        /// The fields that are unique together; none where their names are not to be told.
         fields: Vec<String>,
     },
     /// A reference without a target, or a target that is still referred to: 409 `REFERENCE_VIOLATION`.
     #[error("{}", match field {
+        Some(field) if field.is_empty() => "a reference points to a record that does not exist".to_owned(),
         Some(field) => format!("{field} points to a record that does not exist"),
         None => "other records still point to this one".to_owned(),
     })]
     ReferenceViolation {
-        /// The field that points nowhere; `None` when other records point here.
+        /// The field that points nowhere, empty where its name is not to be told; `None` when other records point here.
         field: Option<String>,
     },
     /// A field that stays as created would change: 400 `VALIDATION_ERROR`, rule `immutable`.
@@ -45,6 +58,14 @@ pub enum RecordError {
     /// The record, as it would be, is outside of what the caller's row filters allow: 403 `RBAC_DENIED`.
     #[error("the record would be outside of what your row filters allow")]
     RowFilterDenied,
+    /// The write's guard refuses it.
+    #[error("{message}")]
+    Denied {
+        /// What for.
+        by: DeniedBy,
+        /// What the caller is told.
+        message: String,
+    },
     /// Rules of the schema do not hold: 400 `VALIDATION_ERROR`.
     #[error(transparent)]
     Validation(#[from] Violations),
@@ -118,6 +139,7 @@ impl RecordError {
                 | Self::ReferenceViolation { .. }
                 | Self::Immutable { .. }
                 | Self::RowFilterDenied
+                | Self::Denied { .. }
                 | Self::Validation(_)
         )
     }

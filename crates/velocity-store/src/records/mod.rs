@@ -7,6 +7,7 @@ mod bulk;
 mod constraints;
 mod error;
 mod export;
+mod guard;
 mod history;
 mod lane;
 mod look;
@@ -14,18 +15,21 @@ mod once;
 mod read;
 mod record;
 mod session;
+mod shown;
 mod table;
 mod write;
 
 use std::sync::Arc;
 
+use velocity_schema::schema::MaskKey;
 use velocity_sql::query::CursorKey;
 
 use crate::wire::{Exclusive, Mux};
 
 pub use bulk::{Bulk, BulkFailure, BulkItem, BulkOp, BulkReport, BulkResult, ConflictRule, Outcome};
-pub use error::RecordError;
+pub use error::{DeniedBy, RecordError};
 pub use export::{Chunk, Export};
+pub use guard::{Act, Guard, Unguarded};
 pub use history::{HistoryEvent, HistoryPage};
 pub use once::{IdempotencyKey, Once, StoredResponse};
 pub use record::{Page, Record};
@@ -44,14 +48,16 @@ struct Shared {
     mux: Mux,
     exclusive: Exclusive,
     cursor_key: CursorKey,
+    mask_key: MaskKey,
     tables: table::Tables,
 }
 
 impl Records {
-    /// Records behind these two lanes. Cursors are signed with `cursor_key`, the same on every replica.
-    pub fn new(mux: Mux, exclusive: Exclusive, cursor_key: CursorKey) -> Self {
+    /// Records behind these two lanes. Cursors are signed with `cursor_key`, values are masked under `mask_key`: the same on
+    /// every replica.
+    pub fn new(mux: Mux, exclusive: Exclusive, cursor_key: CursorKey, mask_key: MaskKey) -> Self {
         let tables = table::Tables::default();
-        Self { shared: Arc::new(Shared { mux, exclusive, cursor_key, tables }) }
+        Self { shared: Arc::new(Shared { mux, exclusive, cursor_key, mask_key, tables }) }
     }
 
     /// The key that plans of lists and histories are made with.

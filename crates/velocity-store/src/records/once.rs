@@ -11,6 +11,7 @@ use velocity_sql::SqlType;
 
 use super::Records;
 use super::error::{RecordError, is_conflict_of_transactions};
+use super::guard::{Guard, Unguarded};
 use super::session::Session;
 use super::table::Table;
 use super::write::{Write, Written, apply_within};
@@ -68,6 +69,19 @@ impl Records {
         table: &Arc<Table>,
         key: &IdempotencyKey,
         write: &Write,
+        present: impl FnMut(&Written) -> Result<StoredResponse, RecordError>,
+    ) -> Result<Once, RecordError> {
+        self.write_once_guarded(session, table, key, write, &Unguarded, present).await
+    }
+
+    /// The same for a write that `guard` lets pass. What was written before is not asked for again.
+    pub async fn write_once_guarded(
+        &self,
+        session: &Session,
+        table: &Arc<Table>,
+        key: &IdempotencyKey,
+        write: &Write,
+        guard: &dyn Guard,
         mut present: impl FnMut(&Written) -> Result<StoredResponse, RecordError>,
     ) -> Result<Once, RecordError> {
         let wire = session.to_wire(table.role())?;
@@ -79,7 +93,7 @@ impl Records {
                 Some(session.statement_timeout),
             );
             let transaction = begin.await.map_err(|error| RecordError::of(table, error))?;
-            outcome = match attempt(transaction, table, session, key, write, &mut present).await {
+            outcome = match attempt(transaction, table, session, key, (write, guard), &mut present).await {
                 Ok(Some(once)) => return Ok(once),
                 Ok(None) => continue,
                 Err(error) => Err(error),
@@ -107,7 +121,7 @@ async fn attempt(
     table: &Arc<Table>,
     session: &Session,
     key: &IdempotencyKey,
-    write: &Write,
+    (write, guard): (&Write, &dyn Guard),
     present: &mut impl FnMut(&Written) -> Result<StoredResponse, RecordError>,
 ) -> Result<Option<Once>, RecordError> {
     let of = |error: WireError| RecordError::of(table, error);
@@ -119,7 +133,7 @@ async fn attempt(
         let stored = transaction.run(Statement::new(RECALL, named(session, key))).await.map_err(of)?;
         return recall(&stored, key);
     }
-    let written = apply_within(&mut transaction, table, write).await?;
+    let written = apply_within(&mut transaction, table, write, guard).await?;
     let response = present(&written)?;
     let store = Statement::new(STORE, stored_params(session, key, &response)?);
     transaction.run(store).await.map_err(of)?;

@@ -1,4 +1,4 @@
-//! A schema made ready for requests: its statements, its encoder, its constraints.
+//! A schema made ready for requests: its statements, its encoders, its constraints.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -6,6 +6,7 @@ use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use velocity_schema::schema::{MaskKey, View};
 use velocity_schema::{Schema, SchemaPath, Value};
 use velocity_sql::query::{Existing, OnConflict, Shape, Slot, TableSql};
 use velocity_sql::{Rendered, SqlType, ddl};
@@ -13,7 +14,8 @@ use velocity_sql::{Rendered, SqlType, ddl};
 use super::Records;
 use super::constraints::Constraints;
 use super::error::RecordError;
-use crate::codec::{RowEncoder, push_batch, push_bind, push_value};
+use super::shown::{Shown, ShownByView};
+use crate::codec::{push_batch, push_bind, push_value};
 use crate::wire::{Column, Params, ResultSet, Rows, Scope, Sql, Statement};
 
 /// Most statement texts remembered per table, beyond the few that every request uses: patches of different fields.
@@ -27,7 +29,7 @@ pub struct Table {
     sql: TableSql,
     role: Arc<str>,
     scope: Scope,
-    encoder: RowEncoder,
+    shown: ShownByView,
     types: Vec<SqlType>,
     version_at: usize,
     constraints: Constraints,
@@ -51,7 +53,8 @@ pub(super) enum ShapeKey {
     Update(Vec<usize>, Existing),
     Replace(Vec<usize>),
     Delete(Existing),
-    Undelete,
+    ReadDeleted,
+    Undelete(Existing),
     InsertMany(OnConflict),
 }
 
@@ -62,9 +65,8 @@ impl From<Shape> for Prepared {
 }
 
 impl Table {
-    pub(super) fn new(schema: Arc<Schema>, scope: Scope) -> Self {
+    pub(super) fn new(schema: Arc<Schema>, scope: Scope, mask_key: &MaskKey) -> Self {
         let sql = TableSql::new(&schema);
-        let all: Vec<usize> = (0..schema.fields().len()).collect();
         let mut keys = vec![vec![0]];
         for key in ddl::unique_fields(&schema) {
             keys.push(key.iter().filter_map(|name| schema.position(name.as_str())).collect());
@@ -72,7 +74,7 @@ impl Table {
         Self {
             role: sql.names().role().as_str().into(),
             scope,
-            encoder: RowEncoder::new(&schema, &all),
+            shown: ShownByView::new(&schema, mask_key),
             types: schema.fields().iter().map(|field| SqlType::of(&field.kind)).collect(),
             version_at: schema.position("version").unwrap_or(0),
             constraints: Constraints::of(&schema, sql.names()),
@@ -100,8 +102,9 @@ impl Table {
         &self.role
     }
 
-    pub(super) fn encoder(&self) -> &RowEncoder {
-        &self.encoder
+    /// What a view shows of the records.
+    pub(super) fn shown(&self, view: &View) -> Arc<Shown> {
+        self.shown.of(&self.schema, view)
     }
 
     pub(super) fn types(&self) -> &[SqlType] {
@@ -210,7 +213,8 @@ impl Table {
             ShapeKey::Update(positions, existing) => self.sql.update(positions, *existing),
             ShapeKey::Replace(kept) => self.sql.replace(kept),
             ShapeKey::Delete(existing) => self.sql.delete(*existing),
-            ShapeKey::Undelete => self.sql.undelete(),
+            ShapeKey::ReadDeleted => self.sql.read_deleted(),
+            ShapeKey::Undelete(existing) => self.sql.undelete(*existing),
             ShapeKey::InsertMany(conflict) => self.sql.insert_many(conflict),
         };
         let shape = Arc::new(Prepared::from(shape));
@@ -265,7 +269,7 @@ impl Records {
             schema: tables.number(schema.path()),
             generation: tables.generation.fetch_add(1, Ordering::Relaxed),
         };
-        let table = Arc::new(Table::new(Arc::clone(schema), scope));
+        let table = Arc::new(Table::new(Arc::clone(schema), scope, &self.shared.mask_key));
         let mut known = tables.by_path.write().unwrap_or_else(PoisonError::into_inner);
         known.insert(schema.path().clone(), Arc::clone(&table));
         table

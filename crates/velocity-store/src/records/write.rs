@@ -247,11 +247,16 @@ async fn replace(
     lane: &mut Lane<'_>,
     table: &Arc<Table>,
     replacement: &Replacement,
+    guard: &dyn Guard,
 ) -> Result<Written, RecordError> {
-    let Replacement { record: NewRecord { values, generated, .. }, expected_version } = replacement;
+    let Replacement { record, expected_version, .. } = replacement;
+    let (values, generated) = (&record.values, &record.generated);
     let id = values.first().unwrap_or(&Value::Null);
     let declared = || table.sql().replaced(generated);
-    if table.schema().rules().is_empty() && expected_version.is_some() {
+    let is_looked_at =
+        guard.looks_at(Act::Update) || (expected_version.is_none() && guard.looks_at(Act::Create));
+    let is_plain = table.schema().rules().is_empty() && !is_looked_at;
+    if is_plain && expected_version.is_some() {
         return update(lane, table, declared(), id, values, *expected_version).await;
     }
     let mut outcome = Err(RecordError::NotFound);

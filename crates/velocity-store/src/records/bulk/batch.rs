@@ -13,17 +13,22 @@ use velocity_sql::query::OnConflict;
 use super::{ConflictRule, Outcome, RELEASE, Rows, Run, SAVEPOINT, UNDO};
 use crate::codec::decode_value;
 use crate::records::error::RecordError;
+use crate::records::guard::Act;
 use crate::records::read::integer;
 use crate::wire::{Params, ResultSet, Row, Statement};
 
 impl<'a> Run<'a> {
-    /// New records, checked against the rules, twins within the batch sorted out.
+    /// New records, checked by the guard and against the rules, twins within the batch sorted out.
     pub(super) async fn batch(&mut self, rows: Rows<'a>) -> Result<(), RecordError> {
         let mut good: Rows<'a> = Vec::with_capacity(rows.len());
         let mut ids = HashSet::new();
         for (index, record) in rows {
-            if let Err(violations) = check_rules(self.table.schema(), &record.values, None) {
-                self.end(index, record.id(), Outcome::Failed(violations.into()));
+            let checked = self
+                .guard
+                .check(Act::Create, None, Some(&record.values))
+                .and_then(|()| Ok(check_rules(self.table.schema(), &record.values, None)?));
+            if let Err(error) = checked {
+                self.end(index, record.id(), Outcome::Failed(error));
                 continue;
             }
             // The second record of one id updates the first: it needs a statement of its own.

@@ -8,6 +8,7 @@ use velocity_schema::Value;
 use velocity_schema::input::{NewRecord, Patch, Replacement};
 
 use super::error::RecordError;
+use super::guard::{Act, Guard};
 use super::lane::Lane;
 use super::table::Table;
 use super::write::{Effect, Write, Written, apply};
@@ -133,9 +134,10 @@ pub(super) async fn run(
     transaction: &mut Transaction,
     table: &Arc<Table>,
     bulk: &Bulk,
+    guard: &dyn Guard,
 ) -> Result<BulkReport, RecordError> {
     let mut run =
-        Run { transaction, table, bulk, results: Vec::with_capacity(bulk.items.len()), failures: 0 };
+        Run { transaction, table, bulk, guard, results: Vec::with_capacity(bulk.items.len()), failures: 0 };
     let mut batch: Vec<(u32, &NewRecord)> = Vec::new();
     for item in &bulk.items {
         match &item.op {
@@ -176,6 +178,7 @@ struct Run<'a> {
     transaction: &'a mut Transaction,
     table: &'a Arc<Table>,
     bulk: &'a Bulk,
+    guard: &'a dyn Guard,
     results: Vec<BulkResult>,
     failures: usize,
 }
@@ -183,11 +186,13 @@ struct Run<'a> {
 type Rows<'a> = Vec<(u32, &'a NewRecord)>;
 
 impl Run<'_> {
-    /// A create that may become an update goes alone where a rule looks at the old record, or where it is to keep a
-    /// value that the old record has.
+    /// A create that may become an update goes alone where a rule or the guard looks at the old record, or where it is to
+    /// keep a value that the old record has.
     fn goes_in_batches(&self, record: &NewRecord) -> bool {
+        let is_looked_at = self.guard.looks_at(Act::Create) || self.guard.looks_at(Act::Update);
         self.bulk.conflict != ConflictRule::Update
             || (record.generated.is_empty()
+                && !is_looked_at
                 && !self.table.schema().rules().iter().any(|rule| rule.program.uses_old()))
     }
 
@@ -213,7 +218,7 @@ impl Run<'_> {
             BulkOp::Delete { id, expected_version } => Write::Delete { id, expected_version },
         };
         self.control(&[SAVEPOINT]).await?;
-        let written = apply(&mut Lane::Within(self.transaction), self.table, &write).await;
+        let written = apply(&mut Lane::Within(self.transaction), self.table, &write, self.guard).await;
         let outcome = match written {
             Ok(Written::Record { record, effect: Effect::Created }) => Outcome::Created(record.version()?),
             Ok(Written::Record { record, .. }) => Outcome::Updated(record.version()?),

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use tokio_postgres::{Client, SimpleQueryMessage};
 use velocity_sql::query::{
-    Existing, HistoryPlan, HistoryRequest, ListPlan, ListRequest, OnConflict, Shape, TableSql,
+    Existing, HistoryPlan, HistoryRequest, ListPlan, ListRequest, OnConflict, Reading, Shape, TableSql,
 };
 use velocity_sql::{Rendered, SqlType};
 use velocity_store::records::{RecordError, Write};
@@ -49,7 +49,9 @@ fn statements(world: &World) -> Vec<(String, Vec<SqlType>)> {
         table.replace(&[]),
         table.delete(Existing::Any),
         table.delete(Existing::Version),
-        table.undelete(),
+        table.undelete(Existing::Any),
+        table.undelete(Existing::Version),
+        table.read_deleted(),
         table.insert_many(&OnConflict::Fail),
         table.insert_many(&OnConflict::Skip(vec![vec![0], vec![4]])),
         table.insert_many(&OnConflict::Update(vec![0])),
@@ -59,11 +61,17 @@ fn statements(world: &World) -> Vec<(String, Vec<SqlType>)> {
         |Rendered { sql, binds }: Rendered| (sql, binds.iter().map(|bind| bind.sql_type).collect());
     let list = |pairs: &[(&str, &str)]| {
         let request = ListRequest::parse(pairs.iter().copied()).unwrap();
-        ListPlan::plan(&world.schema, &request, world.records.cursor_key()).unwrap()
+        ListPlan::plan(&world.schema, &request, world.records.cursor_key(), &Reading::whole()).unwrap()
     };
     let id = world.id("0190c8a5-7b1e-7c3a-9f00-1a2b3c4d5e6f");
-    let page = HistoryPlan::plan(&world.schema, &id, &HistoryRequest::default(), world.records.cursor_key())
-        .unwrap();
+    let page = HistoryPlan::plan(
+        &world.schema,
+        &id,
+        &HistoryRequest::default(),
+        world.records.cursor_key(),
+        &Reading::whole(),
+    )
+    .unwrap();
     let rendered = [
         list(&[]).render(&table),
         list(&[("filter[name]", "a"), ("sort", "-amount"), ("limit", "20")]).render(&table),
