@@ -1,9 +1,11 @@
-//! Drops what is older than its promise: idempotency keys, what is in the trash, plans.
+//! Drops what is older than its promise: idempotency keys, what is in the trash, plans, sessions and revocations that are over.
 
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
-use velocity_store::platform::{sweep_idempotency_keys, sweep_plans, sweep_trash};
+use velocity_store::platform::{
+    sweep_idempotency_keys, sweep_plans, sweep_revocations, sweep_sessions, sweep_trash,
+};
 
 use crate::session::Session;
 
@@ -29,9 +31,11 @@ async fn sweep(context: &Context) -> Result<(), String> {
     let keys = sweep_idempotency_keys(session.client()).await.map_err(text)?;
     let trash = sweep_trash(session.client()).await.map_err(text)?;
     let plans = sweep_plans(session.client()).await.map_err(text)?;
+    let sessions = sweep_sessions(session.client()).await.map_err(text)?;
+    let revocations = sweep_revocations(session.client()).await.map_err(text)?;
     session.finish();
-    if keys + trash + plans > 0 {
-        tracing::info!(keys, trash, plans, "dropped idempotency keys, trash and old plans");
+    if keys + trash + plans + sessions + revocations > 0 {
+        tracing::info!(keys, trash, plans, sessions, revocations, "dropped what was over");
     }
     Ok(())
 }

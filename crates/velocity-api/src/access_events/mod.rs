@@ -116,7 +116,7 @@ impl AccessEvent {
     fn row(self, kind: AccessEventKind) -> AccessEventRow {
         let text = |text: String| Some(cut(text)).filter(|text| !text.is_empty());
         AccessEventRow {
-            id: Uuid::now_v7(),
+            id: Uuid::now_v7().to_string(),
             occurred_at: Timestamp::now(),
             kind,
             count: 1,

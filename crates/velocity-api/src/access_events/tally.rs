@@ -89,7 +89,7 @@ mod tests {
 
     fn row(second: i64, reason: &str, address: &str) -> AccessEventRow {
         AccessEventRow {
-            id: uuid::Uuid::now_v7(),
+            id: uuid::Uuid::now_v7().to_string(),
             occurred_at: Timestamp::from_second(second).unwrap(),
             kind: AccessEventKind::Denied,
             count: 1,

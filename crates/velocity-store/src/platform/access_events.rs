@@ -5,7 +5,6 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 use tokio_postgres::{Client, Error};
-use uuid::Uuid;
 
 /// What kind of thing happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -22,8 +21,8 @@ pub enum AccessEventKind {
 /// One row of `platform.access_events`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AccessEventRow {
-    /// Made by the writer, so that a batch may be sent twice.
-    pub id: Uuid,
+    /// A UUID made by the writer, so that a batch may be sent twice.
+    pub id: String,
     /// When it happened.
     pub occurred_at: Timestamp,
     /// What kind of thing happened.

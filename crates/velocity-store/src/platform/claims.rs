@@ -73,6 +73,14 @@ pub async fn claim(client: &mut Client, claim: &Claim) -> Result<ClaimOutcome, E
     }
 }
 
+/// The domain (`org/app/domain`) that a namespace belongs to: that of the resources there which hold a path.
+pub async fn domain_of_namespace(client: &Client, namespace: &str) -> Result<Option<String>, Error> {
+    let found = client
+        .query_opt("select domain from platform.claims where namespace = $1 limit 1", &[&namespace])
+        .await?;
+    Ok(found.map(|row| row.get(0)))
+}
+
 /// Gives up everything that a resource holds: its claims, and what was served for it. The data stays.
 pub async fn release(client: &mut Client, namespace: &str, name: &str) -> Result<(), Error> {
     let transaction = client.transaction().await?;

@@ -9,10 +9,11 @@ use tokio_postgres::Client;
 const LOCK: i64 = 0x7665_6c6f_6369_7479;
 
 /// Number, name and text; never changed once released.
-const MIGRATIONS: [(i32, &str, &str); 3] = [
+const MIGRATIONS: [(i32, &str, &str); 4] = [
     (1, "platform", include_str!("001_platform.sql")),
     (2, "evolution", include_str!("002_evolution.sql")),
     (3, "search", include_str!("003_search.sql")),
+    (4, "access", include_str!("004_access.sql")),
 ];
 
 /// What runs before the first migration: roles belong to the cluster, not to the database.
