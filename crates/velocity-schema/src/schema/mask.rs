@@ -302,3 +302,6 @@ fn write_array(json: &str, out: &mut String, depth: usize) -> bool {
     out.push(']');
     true
 }
+
+#[cfg(test)]
+mod tests;

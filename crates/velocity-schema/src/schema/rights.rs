@@ -188,3 +188,6 @@ impl Schema {
         WriteRights::of(allowed)
     }
 }
+
+#[cfg(test)]
+mod tests;
