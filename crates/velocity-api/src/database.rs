@@ -10,6 +10,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
+use velocity_schema::schema::MaskKey;
 use velocity_sql::query::CursorKey;
 use velocity_store::owner::{OwnerError, OwnerPool};
 use velocity_store::platform::provisioned_by_path;
@@ -61,6 +62,7 @@ impl Database {
         mux: MuxLimits,
         exclusive: ExclusiveLimits,
         cursor_key: CursorKey,
+        mask_key: MaskKey,
     ) -> Result<Self, OpenError> {
         let config = Arc::new(url.parse::<Config>()?);
         let connection = Connection::connect(&config).await?;
@@ -71,7 +73,7 @@ impl Database {
         let login = Login::new(url)?;
         let access_events = AccessEvents::start(url, AccessEventLimits::default())?;
         Ok(Self {
-            records: Records::new(mux.clone(), exclusive.clone(), cursor_key),
+            records: Records::new(mux.clone(), exclusive.clone(), cursor_key, mask_key),
             mux,
             exclusive,
             login,

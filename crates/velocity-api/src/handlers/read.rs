@@ -32,7 +32,7 @@ pub(crate) async fn read_record(
     let mut response = if known {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        let mut response = Response::new(Body::from(data(&record, numbers)?));
+        let mut response = Response::new(Body::from(data(&record, scope.view(), numbers)?));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response
     };

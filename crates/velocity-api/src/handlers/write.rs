@@ -9,7 +9,7 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, StatusCode};
 use sha2::{Digest, Sha256};
 use velocity_schema::Value;
-use velocity_schema::schema::Operation;
+use velocity_schema::schema::{Operation, View};
 use velocity_store::codec::Numbers;
 use velocity_store::records::{
     Effect, IdempotencyKey, Once, Record, RecordError, Session, StoredResponse, Table, Write, Written,
@@ -33,6 +33,8 @@ pub(crate) struct Writing {
     pub(crate) numbers: Numbers,
     key: Option<IdempotencyKey>,
     endpoint: String,
+    /// What the caller sees of the record that is answered.
+    view: View,
 }
 
 impl Writing {
@@ -56,6 +58,7 @@ impl Writing {
             numbers: accept::numbers(&parts.headers)?,
             key: key.map(|key| IdempotencyKey { key: key.to_owned(), digest: digest(parts, body) }),
             endpoint: caller.schema.path().endpoint(),
+            view: View::whole(),
             api: api.clone(),
         })
     }
@@ -137,7 +140,7 @@ impl Writing {
                     headers.push(("location".to_owned(), location(&self.endpoint, &record.id()?)));
                 }
                 let status = if created { StatusCode::CREATED } else { StatusCode::OK };
-                Ok(StoredResponse { status: status.as_u16(), headers, body: data(record, self.numbers)? })
+                Ok(StoredResponse { status: status.as_u16(), headers, body: data(record, &self.view, self.numbers)? })
             }
             Written::Deleted { .. } | Written::Bulk(_) => Ok(StoredResponse {
                 status: StatusCode::NO_CONTENT.as_u16(),
@@ -149,10 +152,10 @@ impl Writing {
 }
 
 /// `{"data": …}`.
-pub(crate) fn data(record: &Record, numbers: Numbers) -> Result<Bytes, RecordError> {
+pub(crate) fn data(record: &Record, view: &View, numbers: Numbers) -> Result<Bytes, RecordError> {
     let mut body = Vec::with_capacity(512);
     body.extend_from_slice(b"{\"data\":");
-    record.append_json(numbers, &mut body)?;
+    record.append_json(view, numbers, &mut body)?;
     body.push(b'}');
     Ok(body.into())
 }

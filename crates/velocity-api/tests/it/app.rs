@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use velocity_access::{AuthStrategy, Authenticator, DevKey};
 use velocity_api::{Api, Catalog, Config, CurrentCatalog, Database, Metrics, Readiness, Strategies};
 use velocity_schema::Schema;
-use velocity_schema::schema::StrategyRef;
+use velocity_schema::schema::{MaskKey, StrategyRef};
 use velocity_sql::query::CursorKey;
 use velocity_store::wire::{ExclusiveLimits, MuxLimits};
 use velocity_testkit::{PLATFORM, TestDatabase, provision, schema};
@@ -149,9 +149,14 @@ impl App {
         catalog.served.insert(Arc::clone(&schema));
         let current = CurrentCatalog::default();
         current.store(catalog);
-        let open =
-            Database::open(database.api_url(), MuxLimits::default(), exclusive, CursorKey::new([7; 32]))
-                .await;
+        let open = Database::open(
+            database.api_url(),
+            MuxLimits::default(),
+            exclusive,
+            CursorKey::new([7; 32]),
+            MaskKey::new([9; 32]),
+        )
+        .await;
         let store = open.unwrap();
         let metrics = Metrics::new(vec![store.collector()]);
         let (readiness, strategies, key) =

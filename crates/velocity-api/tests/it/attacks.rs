@@ -319,6 +319,7 @@ async fn a_powerful_login_is_refused_at_the_start() {
         velocity_store::wire::MuxLimits::default(),
         velocity_store::wire::ExclusiveLimits::default(),
         velocity_sql::query::CursorKey::new([0; 32]),
+        velocity_schema::schema::MaskKey::new([0; 32]),
     )
     .await;
     assert!(matches!(opened, Err(velocity_api::OpenError::PowerfulLogin(_))), "{opened:?}");

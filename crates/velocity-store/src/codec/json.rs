@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use velocity_schema::schema::FieldMask;
 use velocity_schema::time::{self, POSTGRES_EPOCH_DAYS, POSTGRES_EPOCH_MICROS};
 use velocity_schema::value::write_json_string;
 use velocity_schema::{Schema, Value};
 use velocity_sql::SqlType;
 
-use super::{CodecError, array, exact, numeric};
+use super::{CodecError, Seen, SeenField, array, decode_value, exact, numeric};
 use crate::wire::Row;
 
 /// How numbers are written.
@@ -23,10 +24,13 @@ pub enum Numbers {
     Strings,
 }
 
-/// Writes rows of a projection as flat JSON objects. Made once per schema, or per request for a choice of fields.
+/// Writes rows of a projection as flat JSON objects, each field as far as it is seen. Made once per schema and view, or per
+/// request for a choice of fields.
 #[derive(Debug, Clone)]
 pub struct RowEncoder {
     columns: Arc<[Column]>,
+    /// Whether no column is seen.
+    is_empty: bool,
 }
 
 #[derive(Debug)]
@@ -34,36 +38,75 @@ struct Column {
     /// `{"name":` or `,"name":`
     prefix: Box<[u8]>,
     sql_type: SqlType,
+    seen: SeenField,
 }
 
 impl RowEncoder {
     /// The encoder of rows whose first columns are the fields at these positions.
-    pub fn new(schema: &Schema, projection: &[usize]) -> Self {
-        let fields = projection.iter().filter_map(|position| schema.fields().get(*position));
-        let columns = fields.enumerate().map(|(index, field)| {
-            let mut prefix = String::from(if index == 0 { "{" } else { "," });
-            write_json_string(field.name.as_str(), &mut prefix);
-            prefix.push(':');
-            Column { prefix: prefix.into_bytes().into(), sql_type: SqlType::of(&field.kind) }
+    pub fn new(schema: &Schema, projection: &[usize], seen: &Seen) -> Self {
+        let fields = projection.iter().filter_map(|at| Some((schema.fields().get(*at)?, seen.field(*at))));
+        let mut first = true;
+        let columns = fields.map(|(field, seen)| {
+            let mut prefix = String::new();
+            if !matches!(seen, SeenField::Hidden) {
+                prefix.push(if std::mem::take(&mut first) { '{' } else { ',' });
+                write_json_string(field.name.as_str(), &mut prefix);
+                prefix.push(':');
+            }
+            Column {
+                prefix: prefix.into_bytes().into(),
+                sql_type: SqlType::of(&field.kind),
+                seen: seen.clone(),
+            }
         });
-        Self { columns: columns.collect() }
+        let columns = columns.collect();
+        Self { columns, is_empty: first }
     }
 
     /// Appends a row as an object. Columns beyond the projection are passed over. After an error `out` ends somewhere.
     pub fn append(&self, row: Row<'_>, numbers: Numbers, out: &mut Vec<u8>) -> Result<(), CodecError> {
         let mut values = row.values();
         let mut scratch = String::new();
-        if self.columns.is_empty() {
+        if self.is_empty {
             out.push(b'{');
         }
         for column in &*self.columns {
-            out.extend_from_slice(&column.prefix);
             let value = values.next().ok_or(CodecError("row"))?;
-            write(column.sql_type, value, numbers, out, &mut scratch)?;
+            out.extend_from_slice(&column.prefix);
+            match &column.seen {
+                SeenField::Clear => write(column.sql_type, value, numbers, out, &mut scratch)?,
+                SeenField::Masked(mask) => write_masked(mask, column.sql_type, value, out, &mut scratch)?,
+                SeenField::Hidden => {}
+            }
         }
         out.push(b'}');
         Ok(())
     }
+}
+
+/// What a mask leaves of a value: a text, or null.
+fn write_masked(
+    mask: &FieldMask,
+    sql_type: SqlType,
+    bytes: Option<&[u8]>,
+    out: &mut Vec<u8>,
+    scratch: &mut String,
+) -> Result<(), CodecError> {
+    scratch.clear();
+    match (sql_type, bytes) {
+        (SqlType::Text, Some(bytes)) => {
+            mask.apply_to_text(std::str::from_utf8(bytes).map_err(|_| CodecError("text"))?, scratch);
+        }
+        _ => match mask.apply(&decode_value(sql_type, bytes)?) {
+            Some(text) => *scratch = text,
+            None => {
+                out.extend_from_slice(b"null");
+                return Ok(());
+            }
+        },
+    }
+    write_text(scratch.as_bytes(), out);
+    Ok(())
 }
 
 fn write(

@@ -13,6 +13,11 @@ pub async fn mask_key(client: &Client) -> Result<Option<[u8; 32]>, Error> {
     key(client, "mask").await
 }
 
+/// The key that sessions' secrets are sealed with, likewise.
+pub async fn session_key(client: &Client) -> Result<Option<[u8; 32]>, Error> {
+    key(client, "session").await
+}
+
 async fn key(client: &Client, name: &str) -> Result<Option<[u8; 32]>, Error> {
     let exists: bool = client.query_one("select to_regclass('platform.keys') is not null", &[]).await?.get(0);
     if !exists {

@@ -6,7 +6,6 @@ use velocity_sql::query::ListPlan;
 
 use super::Records;
 use super::error::RecordError;
-use super::read::encoder_for;
 use super::session::Session;
 use super::table::Table;
 use crate::codec::{Numbers, RowEncoder};
@@ -47,7 +46,7 @@ impl Records {
             .begin(wire, TransactionMode::Snapshot, Some(session.statement_timeout))
             .await
             .map_err(|error| RecordError::of(table, error))?;
-        let encoder = encoder_for(table, &plan);
+        let encoder = table.shown(plan.view()).encoder_for(table.schema(), &plan);
         Ok(Export { transaction, table: Arc::clone(table), plan, encoder })
     }
 }
@@ -88,7 +87,7 @@ impl Chunk {
         self.rows.is_empty()
     }
 
-    /// Appends each record as a JSON object with `separator` behind it: a line feed for NDJSON.
+    /// Appends what the plan's view shows of each record as a JSON object with `separator` behind it: a line feed for NDJSON.
     pub fn append_json(&self, numbers: Numbers, separator: u8, out: &mut Vec<u8>) -> Result<(), RecordError> {
         for row in self.rows.iter() {
             self.encoder.append(row, numbers, out)?;

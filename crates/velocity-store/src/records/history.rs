@@ -5,27 +5,31 @@ use std::sync::Arc;
 use velocity_schema::Value;
 use velocity_schema::input::read_state;
 use velocity_schema::lineage::{Fate, FieldChange, Lineage};
+use velocity_schema::schema::View;
 use velocity_schema::value::write_json_string;
 use velocity_sql::query::{CHANGE_COLUMNS, HISTORY_COLUMNS, HistoryPlan};
 
 use super::Records;
 use super::error::RecordError;
 use super::session::Session;
+use super::shown::Shown;
 use super::table::Table;
-use crate::codec::{Numbers, decode_value, write_json_value};
+use crate::codec::{Numbers, SeenField, decode_value, write_json_value};
 use crate::wire::{Row, Rows};
 
 /// A page of a record's events, newest first.
 #[derive(Debug, Clone)]
 pub struct HistoryPage {
     table: Arc<Table>,
+    view: View,
+    shown: Arc<Shown>,
     lineage: Lineage,
     rows: Rows,
     limit: usize,
     next_cursor: Option<String>,
 }
 
-/// One event.
+/// One event, whole: what its caller sees of it is decided when it is written as JSON.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HistoryEvent {
     /// Its number among the schema's events; grows with time.
@@ -75,6 +79,8 @@ impl Records {
         }
         let mut page = HistoryPage {
             table: Arc::clone(table),
+            view: plan.view().clone(),
+            shown: table.shown(plan.view()),
             lineage: lineage(&changes)?,
             rows,
             limit: plan.limit(),
@@ -147,7 +153,7 @@ impl HistoryPage {
         }
     }
 
-    /// Appends the events as a JSON array in the contract's form.
+    /// Appends what the plan's view shows of the events as a JSON array in the contract's form.
     pub fn append_json(&self, numbers: Numbers, out: &mut Vec<u8>) -> Result<(), RecordError> {
         out.push(b'[');
         let mut index = 0;
@@ -171,13 +177,14 @@ impl HistoryPage {
         json.push_str(",\"at\":");
         Value::Timestamp(event.at).write_json(&mut json);
         json.push_str(",\"actor\":");
-        write_json_string(&event.actor, &mut json);
+        self.append_actor(&event.actor, &mut json);
         json.push_str(",\"operation\":");
         write_json_string(&event.operation, &mut json);
         json.push_str(",\"version\":");
         integer(event.version, &mut json);
         json.push_str(",\"changed\":");
-        Value::Array(event.changed.iter().cloned().map(Value::String).collect()).write_json(&mut json);
+        let changed = event.changed.iter().filter(|name| self.is_named(name));
+        Value::Array(changed.cloned().map(Value::String).collect()).write_json(&mut json);
         json.push_str(",\"before\":");
         self.append_state(event.before.as_deref(), numbers, &mut json);
         json.push_str(",\"after\":");
@@ -188,13 +195,44 @@ impl HistoryPage {
             json.push_str("\":");
             value.clone().map_or(Value::Null, Value::String).write_json(&mut json);
         }
-        json.push_str(",\"hash\":\"");
+        json.push_str(",\"hash\":");
         out.extend_from_slice(json.as_bytes());
-        for byte in &event.hash {
+        self.append_hash(&event.hash, out);
+        out.push(b'}');
+    }
+
+    /// Who did it is whoever the record says changed it last.
+    fn append_actor(&self, actor: &str, json: &mut String) {
+        let position = self.table.schema().position("updated_by");
+        match position.map_or(&SeenField::Hidden, |position| self.shown.seen().field(position)) {
+            SeenField::Clear => write_json_string(actor, json),
+            SeenField::Masked(mask) => {
+                let mut masked = String::new();
+                mask.apply_to_text(actor, &mut masked);
+                write_json_string(&masked, json);
+            }
+            SeenField::Hidden => json.push_str("null"),
+        }
+    }
+
+    /// Whether the caller may be told that a field of that name changed.
+    fn is_named(&self, name: &str) -> bool {
+        let position = self.table.schema().position(name);
+        self.view.is_whole() || position.is_some_and(|position| self.view.is_visible(position))
+    }
+
+    /// The hash covers every value, so that whoever does not see all of them could guess at those by it: null then.
+    fn append_hash(&self, hash: &[u8], out: &mut Vec<u8>) {
+        if !self.view.is_whole() {
+            out.extend_from_slice(b"null");
+            return;
+        }
+        out.push(b'"');
+        for byte in hash {
             out.push(hex(byte >> 4));
             out.push(hex(byte & 15));
         }
-        out.extend_from_slice(b"\"}");
+        out.push(b'"');
     }
 
     fn append_state(&self, state: Option<&[Value]>, numbers: Numbers, json: &mut String) {
@@ -202,11 +240,25 @@ impl HistoryPage {
             json.push_str("null");
             return;
         };
-        for (index, (field, value)) in self.table.schema().fields().iter().zip(values).enumerate() {
-            json.push(if index == 0 { '{' } else { ',' });
+        let mut before = '{';
+        for (position, (field, value)) in self.table.schema().fields().iter().zip(values).enumerate() {
+            let seen = self.shown.seen().field(position);
+            if matches!(seen, SeenField::Hidden) {
+                continue;
+            }
+            json.push(std::mem::replace(&mut before, ','));
             write_json_string(field.name.as_str(), json);
             json.push(':');
-            write_json_value(value, numbers, json);
+            match seen {
+                SeenField::Masked(mask) => match mask.apply(value) {
+                    Some(masked) => write_json_string(&masked, json),
+                    None => json.push_str("null"),
+                },
+                _ => write_json_value(value, numbers, json),
+            }
+        }
+        if before == '{' {
+            json.push(before);
         }
         json.push('}');
     }

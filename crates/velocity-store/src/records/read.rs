@@ -12,7 +12,7 @@ use super::lane::Lane;
 use super::record::{Page, Record};
 use super::session::Session;
 use super::table::Table;
-use crate::codec::{RowEncoder, decode_value};
+use crate::codec::decode_value;
 use crate::wire::{Row, Rows};
 
 impl Records {
@@ -53,7 +53,7 @@ impl Records {
             None => None,
         };
         let next_cursor = self.cursor_after(table, plan, &rows)?;
-        let encoder = encoder_for(table, plan);
+        let encoder = table.shown(plan.view()).encoder_for(table.schema(), plan);
         Ok(Page { rows, encoder, limit: plan.limit(), next_cursor, total })
     }
 
@@ -76,13 +76,6 @@ impl Records {
         }
         Ok(plan.cursor_after(self.cursor_key(), &values))
     }
-}
-
-/// The encoder of a plan's projection.
-pub(super) fn encoder_for(table: &Table, plan: &ListPlan) -> RowEncoder {
-    let all = plan.projection().len() == table.types().len()
-        && plan.projection().iter().enumerate().all(|(at, position)| at == *position);
-    if all { table.encoder().clone() } else { RowEncoder::new(table.schema(), plan.projection()) }
 }
 
 pub(super) async fn read_one(

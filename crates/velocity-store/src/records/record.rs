@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use velocity_schema::Value;
+use velocity_schema::schema::View;
 use velocity_sql::query::Total;
 
 use super::error::RecordError;
@@ -10,7 +11,7 @@ use super::table::Table;
 use crate::codec::{Numbers, RowEncoder, decode_row, decode_value};
 use crate::wire::{Row, Rows};
 
-/// One record.
+/// One record, whole: what its caller sees of it is decided when it is written as JSON.
 #[derive(Debug, Clone)]
 pub struct Record {
     table: Arc<Table>,
@@ -42,14 +43,14 @@ impl Record {
         Ok(decode_value(id, self.row()?.get(0))?)
     }
 
-    /// The value of every field, in the schema's order.
+    /// The value of every field, in the schema's order: nothing is hidden or masked here.
     pub fn values(&self) -> Result<Vec<Value>, RecordError> {
         Ok(decode_row(self.table.types(), self.row()?)?)
     }
 
-    /// Appends the record as a JSON object.
-    pub fn append_json(&self, numbers: Numbers, out: &mut Vec<u8>) -> Result<(), RecordError> {
-        Ok(self.table.encoder().append(self.row()?, numbers, out)?)
+    /// Appends what a view shows of the record as a JSON object.
+    pub fn append_json(&self, view: &View, numbers: Numbers, out: &mut Vec<u8>) -> Result<(), RecordError> {
+        Ok(self.table.shown(view).encoder().append(self.row()?, numbers, out)?)
     }
 
     /// The flag behind the fields: whether the statement did what it was for.
@@ -90,7 +91,7 @@ impl Page {
         self.total
     }
 
-    /// Appends the records as a JSON array.
+    /// Appends what the plan's view shows of the records as a JSON array.
     pub fn append_json(&self, numbers: Numbers, out: &mut Vec<u8>) -> Result<(), RecordError> {
         out.push(b'[');
         for (index, row) in self.rows.iter().take(self.limit).enumerate() {

@@ -6,15 +6,16 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio_postgres::{Client, Error};
 use tokio_util::sync::CancellationToken;
 use velocity_api::informer::{self, Targets};
 use velocity_api::{
     Api, Config, CurrentCatalog, Database, Metrics, RateConfig, Readiness, StoredSpecs, Strategies,
 };
-use velocity_schema::schema::StrategyRef;
+use velocity_schema::schema::{MaskKey, StrategyRef};
 use velocity_sql::query::CursorKey;
 use velocity_store::owner::OwnerPool;
-use velocity_store::platform::cursor_key;
+use velocity_store::platform::{cursor_key, mask_key};
 use velocity_store::wire::{ExclusiveLimits, MuxLimits};
 
 use super::stop_signal;
@@ -80,9 +81,9 @@ pub(crate) async fn serve_api(
     metrics_listener: TcpListener,
     stop: CancellationToken,
 ) -> anyhow::Result<Serving> {
-    let key = wait_for_key(&parts.database_url).await?;
+    let keys = wait_for_keys(&parts.database_url).await?;
     let database =
-        Database::open(&parts.database_url, MuxLimits::default(), ExclusiveLimits::default(), key).await?;
+        Database::open(&parts.database_url, MuxLimits::default(), ExclusiveLimits::default(), keys.cursor, keys.mask).await?;
     let metrics = Metrics::new(vec![database.collector()]);
     let targets = Targets {
         catalog: CurrentCatalog::default(),
@@ -108,17 +109,23 @@ pub(crate) async fn serve_api(
     Ok(Serving { readiness: targets.readiness, informer, server, metrics })
 }
 
-/// The cursor key, once the operator has set the database up: API and operator may start in any order.
-async fn wait_for_key(url: &str) -> anyhow::Result<CursorKey> {
+/// The installation's keys.
+struct Keys {
+    cursor: CursorKey,
+    mask: MaskKey,
+}
+
+/// The keys, once the operator has set the database up: API and operator may start in any order.
+async fn wait_for_keys(url: &str) -> anyhow::Result<Keys> {
     let pool = OwnerPool::new(url, 1)?;
     let mut told = false;
     loop {
         let found = match pool.connection().await {
-            Ok(mut connection) => cursor_key(connection.client()).await.map_err(anyhow::Error::from),
+            Ok(mut connection) => keys(connection.client()).await.map_err(anyhow::Error::from),
             Err(error) => Err(error.into()),
         };
         match found {
-            Ok(Some(key)) => return Ok(CursorKey::new(key)),
+            Ok(Some(keys)) => return Ok(keys),
             Ok(None) if !told => tracing::info!("waiting for the operator to set the database up"),
             Err(error) if !told => {
                 tracing::warn!(error = format!("{error:#}"), "the database cannot be reached; trying again");
@@ -128,6 +135,13 @@ async fn wait_for_key(url: &str) -> anyhow::Result<CursorKey> {
         told = true;
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
+}
+
+async fn keys(client: &Client) -> Result<Option<Keys>, Error> {
+    let (cursor, mask) = (cursor_key(client).await?, mask_key(client).await?);
+    Ok(cursor
+        .zip(mask)
+        .map(|(cursor, mask)| Keys { cursor: CursorKey::new(cursor), mask: MaskKey::new(mask) }))
 }
 
 impl Serving {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value as Json, json};
 use velocity_schema::{Schema, Value};
 use velocity_sql::ddl::{Approval, Decision};
-use velocity_sql::query::{HistoryPlan, HistoryRequest};
+use velocity_sql::query::{HistoryPlan, HistoryRequest, Reading};
 use velocity_store::codec::Numbers;
 use velocity_testkit::{evolve, schema};
 
@@ -61,7 +61,9 @@ async fn pages_of_history_meet_without_a_gap() {
     let (mut cursor, mut versions) = (None, Vec::new());
     loop {
         let request = HistoryRequest { limit: 3, cursor };
-        let plan = HistoryPlan::plan(&world.schema, &id, &request, world.records.cursor_key()).unwrap();
+        let plan =
+            HistoryPlan::plan(&world.schema, &id, &request, world.records.cursor_key(), &Reading::whole())
+                .unwrap();
         let page = world.records.history(&world.session, &world.table, &plan).await.unwrap();
         for at in 0..page.len() {
             let event = page.event(at).unwrap().unwrap();
@@ -82,11 +84,19 @@ async fn a_cursor_of_one_records_history_does_not_open_anothers() {
     let (one, other) = (world.made(json!({"name": "a"})).await, world.made(json!({"name": "b"})).await);
     world.patch(&one, json!({"count": 1})).await.unwrap();
     let request = HistoryRequest { limit: 1, cursor: None };
-    let plan = HistoryPlan::plan(&world.schema, &one, &request, world.records.cursor_key()).unwrap();
+    let plan =
+        HistoryPlan::plan(&world.schema, &one, &request, world.records.cursor_key(), &Reading::whole())
+            .unwrap();
     let page = world.records.history(&world.session, &world.table, &plan).await.unwrap();
     let request = HistoryRequest { limit: 1, cursor: page.next_cursor().map(str::to_owned) };
-    assert!(HistoryPlan::plan(&world.schema, &one, &request, world.records.cursor_key()).is_ok());
-    assert!(HistoryPlan::plan(&world.schema, &other, &request, world.records.cursor_key()).is_err());
+    assert!(
+        HistoryPlan::plan(&world.schema, &one, &request, world.records.cursor_key(), &Reading::whole())
+            .is_ok()
+    );
+    assert!(
+        HistoryPlan::plan(&world.schema, &other, &request, world.records.cursor_key(), &Reading::whole())
+            .is_err()
+    );
 }
 
 const FIRST: &str = r"

@@ -8,7 +8,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config as ProptestConfig, RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Value as Json, json};
 use velocity_schema::Value;
-use velocity_sql::query::{CursorKey, ListPlan, ListRequest, PlanCode, RequestedSort};
+use velocity_sql::query::{CursorKey, ListPlan, ListRequest, PlanCode, Reading, RequestedSort};
 use velocity_store::codec::decode_value;
 use velocity_store::records::{Bulk, BulkItem, BulkOp, ConflictRule, RecordError, Write};
 use velocity_testkit::schema;
@@ -130,7 +130,7 @@ async fn what_cannot_be_planned_is_the_callers_error_and_names_the_way_out() {
     let world = World::new(THING).await;
     let plan = |pairs: &[(&str, &str)]| {
         let request = ListRequest::parse(pairs.iter().copied())?;
-        ListPlan::plan(&world.schema, &request, world.records.cursor_key())
+        ListPlan::plan(&world.schema, &request, world.records.cursor_key(), &Reading::whole())
     };
     for (pairs, code, part) in [
         (&[("filter[amout]", "1")][..], PlanCode::ValidationError, "did you mean `amount`"),
@@ -211,7 +211,8 @@ async fn cursors_open_only_the_query_that_they_come_from() {
     let plan = |key: &CursorKey, pairs: &[(&str, &str)], cursor: &str| {
         let mut pairs = pairs.to_vec();
         pairs.push(("cursor", cursor));
-        ListPlan::plan(&world.schema, &ListRequest::parse(pairs).unwrap(), key).map_err(|e| e.code)
+        ListPlan::plan(&world.schema, &ListRequest::parse(pairs).unwrap(), key, &Reading::whole())
+            .map_err(|e| e.code)
     };
     let key = world.records.cursor_key();
     assert!(plan(key, &[("filter[count][gte]", "0"), ("sort", "count"), ("limit", "3")], &cursor).is_ok());
@@ -480,7 +481,8 @@ async fn whatever_can_be_asked_for_is_sql_that_postgres_runs() {
     for _ in 0..250 {
         let pairs = sample(&mut runner, &requests());
         let request = ListRequest::parse(pairs.iter().map(|(n, v)| (n.as_str(), v.as_str()))).unwrap();
-        let plan = ListPlan::plan(&world.schema, &request, world.records.cursor_key()).unwrap();
+        let plan =
+            ListPlan::plan(&world.schema, &request, world.records.cursor_key(), &Reading::whole()).unwrap();
         let page = world.records.list(&world.session, &world.table, &plan).await;
         let page = page.unwrap_or_else(|error| panic!("{pairs:?}: {error:?}"));
         assert_eq!(page.total().is_some(), plan.count().is_some());
@@ -491,7 +493,8 @@ async fn whatever_can_be_asked_for_is_sql_that_postgres_runs() {
             plan.keys().iter().map(|key| key_value(&world, key.position, null)).collect();
         let cursor = plan.cursor_after(world.records.cursor_key(), &values).unwrap();
         let request = ListRequest { cursor: Some(cursor), offset: 0, ..request };
-        let plan = ListPlan::plan(&world.schema, &request, world.records.cursor_key()).unwrap();
+        let plan =
+            ListPlan::plan(&world.schema, &request, world.records.cursor_key(), &Reading::whole()).unwrap();
         let page = world.records.list(&world.session, &world.table, &plan).await;
         page.unwrap_or_else(|error| panic!("{pairs:?}: {error:?}"));
     }
@@ -524,13 +527,19 @@ async fn the_next_page_is_read_from_the_index_and_not_from_the_start() {
         limit: 20,
         ..ListRequest::default()
     };
-    let first = ListPlan::plan(&world.schema, &request, world.records.cursor_key()).unwrap();
+    let first =
+        ListPlan::plan(&world.schema, &request, world.records.cursor_key(), &Reading::whole()).unwrap();
     let cursor = first.cursor_after(
         world.records.cursor_key(),
         &[Value::Integer(2500), world.id("0190c8a5-7b1e-7c3a-9f00-1a2b3c4d5e6f")],
     );
-    let plan = ListPlan::plan(&world.schema, &ListRequest { cursor, ..request }, world.records.cursor_key())
-        .unwrap();
+    let plan = ListPlan::plan(
+        &world.schema,
+        &ListRequest { cursor, ..request },
+        world.records.cursor_key(),
+        &Reading::whole(),
+    )
+    .unwrap();
     let rendered = plan.render(world.table.sql());
     let mut sql = rendered.sql;
     for (index, bind) in rendered.binds.iter().enumerate().rev() {

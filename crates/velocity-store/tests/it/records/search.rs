@@ -1,7 +1,7 @@
 //! Search: what it finds, beside everything else that a list can, and from which index.
 
 use serde_json::{Value as Json, json};
-use velocity_sql::query::{ListPlan, ListRequest};
+use velocity_sql::query::{ListPlan, ListRequest, Reading};
 use velocity_store::records::{Bulk, BulkItem, BulkOp, ConflictRule, RecordError, Session, Write};
 
 use super::world::{World, page_json, session};
@@ -172,7 +172,8 @@ async fn a_search_goes_with_conditions_orders_pages_counts_and_what_the_caller_m
                 ])
                 .unwrap()
             };
-            let plan = ListPlan::plan(&world.schema, &request, world.records.cursor_key()).unwrap();
+            let plan = ListPlan::plan(&world.schema, &request, world.records.cursor_key(), &Reading::whole())
+                .unwrap();
             let page = world.records.list(&world.session, &world.table, &plan).await.unwrap();
             assert_eq!(page.total().map(|total| total.total), Some(expected.len() as u64));
             names.extend(page_json(&page).iter().map(|record| record["name"].as_str().unwrap().to_owned()));

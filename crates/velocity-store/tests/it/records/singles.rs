@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use velocity_schema::Value;
+use velocity_schema::schema::View;
 use velocity_store::codec::Numbers;
 use velocity_store::records::{Effect, RecordError, Write};
 
@@ -30,7 +31,7 @@ async fn a_record_comes_back_as_it_was_sent_with_every_digit() {
     assert!(!body.contains("deleted_at") && !body.contains("_head_hash"));
 
     let mut strings = Vec::new();
-    read.append_json(Numbers::Strings, &mut strings).unwrap();
+    read.append_json(&View::whole(), Numbers::Strings, &mut strings).unwrap();
     let strings = String::from_utf8(strings).unwrap();
     for part in [
         r#""count":"-9223372036854775808","amount":"1234567890123456.70""#,

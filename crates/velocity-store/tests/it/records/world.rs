@@ -6,8 +6,9 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 use velocity_schema::input::{NewRecord, parse_create, parse_id, parse_patch, parse_replace};
+use velocity_schema::schema::{MaskKey, View};
 use velocity_schema::{Schema, Value};
-use velocity_sql::query::{CursorKey, HistoryPlan, HistoryRequest, ListPlan, ListRequest};
+use velocity_sql::query::{CursorKey, HistoryPlan, HistoryRequest, ListPlan, ListRequest, Reading};
 use velocity_store::codec::Numbers;
 use velocity_store::records::{
     Effect, HistoryPage, Origin, Page, Record, RecordError, Records, Session, Table, Write, Written,
@@ -82,6 +83,7 @@ impl World {
             Mux::new(config.clone(), MuxLimits { connections: 2, ..MuxLimits::default() }),
             Exclusive::new(config, ExclusiveLimits { connections: 6, ..ExclusiveLimits::default() }),
             CursorKey::new([7; 32]),
+            MaskKey::new([9; 32]),
         );
         let table = records.table(&schema);
         Self { database, records, schema, table, session: session("ravi", &["writer"]) }
@@ -153,7 +155,7 @@ impl World {
 
     pub(super) fn plan(&self, pairs: &[(&str, &str)]) -> ListPlan {
         let request = ListRequest::parse(pairs.iter().copied()).unwrap();
-        ListPlan::plan(&self.schema, &request, self.records.cursor_key()).unwrap()
+        ListPlan::plan(&self.schema, &request, self.records.cursor_key(), &Reading::whole()).unwrap()
     }
 
     pub(super) async fn list(&self, pairs: &[(&str, &str)]) -> Page {
@@ -167,8 +169,14 @@ impl World {
     }
 
     pub(super) async fn history(&self, id: &Value) -> Result<HistoryPage, RecordError> {
-        let plan = HistoryPlan::plan(&self.schema, id, &HistoryRequest::default(), self.records.cursor_key())
-            .unwrap();
+        let plan = HistoryPlan::plan(
+            &self.schema,
+            id,
+            &HistoryRequest::default(),
+            self.records.cursor_key(),
+            &Reading::whole(),
+        )
+        .unwrap();
         self.records.history(&self.session, &self.table, &plan).await
     }
 
@@ -188,7 +196,7 @@ pub(super) fn record(written: Result<Written, RecordError>) -> Result<Record, Re
 
 pub(super) fn text(record: &Record) -> String {
     let mut out = Vec::new();
-    record.append_json(Numbers::Json, &mut out).unwrap();
+    record.append_json(&View::whole(), Numbers::Json, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 

@@ -1,5 +1,6 @@
 //! Logging in over TCP: TLS, SCRAM with channel binding, and servers that lie.
 
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::{
     fs,
     net::TcpListener as StdListener,
