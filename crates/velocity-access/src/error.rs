@@ -5,7 +5,7 @@ use velocity_contract::Code;
 use crate::claims::ClaimError;
 use crate::identity::IdentityError;
 
-/// Why a request has no identity. Both are 401.
+/// Why a request has no identity.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
     /// No credential was sent: `AUTH_REQUIRED`.
@@ -14,6 +14,15 @@ pub enum AuthError {
     /// A credential was sent and is not taken: `AUTH_INVALID_TOKEN`.
     #[error(transparent)]
     InvalidToken(#[from] TokenRefusal),
+    /// Keys or sessions cannot be looked up: `POSTGRES_UNAVAILABLE`.
+    #[error("the credential cannot be checked at the moment, because the database does not answer")]
+    StoreUnavailable,
+    /// It cannot be checked whether the credential was revoked: `REVOCATION_UNAVAILABLE`.
+    #[error("it cannot be checked at the moment whether the credential was revoked")]
+    RevocationUnavailable,
+    /// Too many unknown credentials from one address: `RATE_LIMITED`.
+    #[error("too many unknown keys came from this address: wait a little")]
+    TooManyAttempts,
 }
 
 impl AuthError {
@@ -22,14 +31,17 @@ impl AuthError {
         match self {
             Self::Required => Code::AuthRequired,
             Self::InvalidToken(_) => Code::AuthInvalidToken,
+            Self::StoreUnavailable => Code::PostgresUnavailable,
+            Self::RevocationUnavailable => Code::RevocationUnavailable,
+            Self::TooManyAttempts => Code::RateLimited,
         }
     }
 
     /// The value of the `WWW-Authenticate` header that goes with the 401 (RFC 6750, section 3).
     pub fn challenge(&self) -> &'static str {
         match self {
-            Self::Required => "Bearer",
             Self::InvalidToken(_) => r#"Bearer error="invalid_token""#,
+            _ => "Bearer",
         }
     }
 }
@@ -40,6 +52,38 @@ pub enum TokenRefusal {
     /// More than one Authorization header, so it is not certain which one counts.
     #[error("there is more than one Authorization header: send one")]
     Ambiguous,
+    /// A header that carries a credential came twice.
+    #[error("a header that carries a credential was sent twice: send it once")]
+    AmbiguousHeader,
+    /// Two cookies of one name.
+    #[error("the session cookie was sent twice: sign out and in again")]
+    AmbiguousCookie,
+    /// None of the strategies that count here takes this kind of credential.
+    #[error("this is not a credential that is accepted here")]
+    NotRecognised,
+    /// It has been revoked.
+    #[error("the credential has been revoked")]
+    Revoked,
+    /// Not the text of a key.
+    #[error("the key is malformed: a key is `vel_<environment>_` and 43 letters and digits")]
+    KeyMalformed,
+    /// No such key.
+    #[error("the key is unknown")]
+    KeyUnknown,
+    /// Past its expiry, or replaced by another.
+    #[error("the key has expired or was replaced by another")]
+    KeyExpired,
+    /// Keys are not taken from this address.
+    #[error("keys are not accepted from this address")]
+    AddressNotAllowed,
+    /// No such session, or it has ended.
+    #[error("the session has ended: sign in again")]
+    SessionEnded,
+    /// A request that changes something came with a cookie and without proof that a page of ours sent it.
+    #[error(
+        "a request with the session cookie that changes something needs `X-CSRF-Token`, as `GET /auth/whoami` gives it, and must come from a page of this origin"
+    )]
+    CrossSite,
     /// Another scheme than Bearer.
     #[error("the Authorization header is not `Bearer <token>`")]
     NotBearer,

@@ -6,6 +6,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::credential_scope::{CredentialScope, MAX_SCOPES};
+
 /// The role that may do everything everywhere; each use of it is an event.
 pub const PLATFORM_ADMIN: &str = velocity_schema::schema::SYSTEM_ROLE_ADMIN;
 
@@ -14,9 +16,9 @@ const MAX_ACTOR_BYTES: usize = 256;
 /// Longest role name in bytes.
 const MAX_ROLE_BYTES: usize = 128;
 /// Most roles of one caller. All roles travel with each transaction.
-const MAX_ROLES: usize = 256;
+pub(crate) const MAX_ROLES: usize = 256;
 /// Most bytes of a caller's attributes as JSON. They travel with each transaction.
-const MAX_ATTRIBUTES_BYTES: usize = 8 * 1024;
+pub(crate) const MAX_ATTRIBUTES_BYTES: usize = 8 * 1024;
 
 /// What kind of actor an identity stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -41,6 +43,38 @@ impl ActorType {
     }
 }
 
+/// What proved an identity: what can be revoked besides the actor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credential {
+    /// A signed token.
+    Token {
+        /// Its `jti`, if it has one.
+        id: Option<String>,
+    },
+    /// A session of ours.
+    Session {
+        /// Its id.
+        id: String,
+        /// What `X-CSRF-Token` must say when the session came as a cookie.
+        csrf: String,
+    },
+    /// A key of ours.
+    Key {
+        /// Its id.
+        id: String,
+    },
+}
+
+impl Credential {
+    /// The id by which it can be revoked.
+    pub fn id(&self) -> Option<&str> {
+        match self {
+            Self::Token { id } => id.as_deref(),
+            Self::Session { id, .. } | Self::Key { id } => Some(id),
+        }
+    }
+}
+
 /// What an identity is made of, before its limits have been checked.
 #[derive(Debug, Clone)]
 pub struct IdentityParts {
@@ -54,8 +88,10 @@ pub struct IdentityParts {
     pub attributes: Map<String, Value>,
     /// The strategy that proved it, `namespace/name`.
     pub strategy: String,
-    /// The credential's id (`jti`), if it has one.
-    pub token_id: Option<String>,
+    /// What proved it.
+    pub credential: Credential,
+    /// What the credential is narrowed to; `None`: to nothing.
+    pub scopes: Option<Vec<CredentialScope>>,
     /// When the credential expires.
     pub expires_at: Timestamp,
 }
@@ -69,7 +105,8 @@ impl IdentityParts {
             roles: BTreeSet::new(),
             attributes: Map::new(),
             strategy: strategy.into(),
-            token_id: None,
+            credential: Credential::Token { id: None },
+            scopes: None,
             expires_at,
         }
     }
@@ -82,7 +119,9 @@ pub enum IdentityError {
     #[error("the actor must be 1 to {MAX_ACTOR_BYTES} bytes of text without control characters")]
     Actor,
     /// The token id is empty, too long, or has control characters.
-    #[error("the token id (`jti`) must be 1 to {MAX_ACTOR_BYTES} bytes of text without control characters")]
+    #[error(
+        "the id of the credential (`jti`) must be 1 to {MAX_ACTOR_BYTES} bytes of text without control characters"
+    )]
     TokenId,
     /// Too many roles.
     #[error("the caller has more than {MAX_ROLES} roles: map only those that are used here")]
@@ -92,6 +131,9 @@ pub enum IdentityError {
         "the caller's attributes are bigger than {MAX_ATTRIBUTES_BYTES} bytes: map only those that are used here"
     )]
     AttributesTooBig,
+    /// No scopes, where some were meant, or too many.
+    #[error("a credential that is narrowed has 1 to {MAX_SCOPES} scopes")]
+    Scopes,
     /// A text in the attributes that Postgres cannot store.
     #[error("the caller's attributes hold a text with a null character")]
     NullInAttributes,
@@ -106,7 +148,8 @@ pub struct Identity {
     attributes: Map<String, Value>,
     attributes_json: String,
     strategy: String,
-    token_id: Option<String>,
+    credential: Credential,
+    scopes: Option<Vec<CredentialScope>>,
     expires_at: Timestamp,
 }
 
@@ -116,27 +159,41 @@ impl Identity {
     /// Roles whose names no schema can grant (a role is 1 to 128 letters, digits and any of `- _ . : / @`) are left out:
     /// directories send all of a person's groups, and leaving out a role never allows more.
     pub fn new(parts: IdentityParts) -> Result<Self, IdentityError> {
-        let IdentityParts { actor, actor_type, mut roles, attributes, strategy, token_id, expires_at } =
-            parts;
+        let IdentityParts {
+            actor,
+            actor_type,
+            mut roles,
+            attributes,
+            strategy,
+            credential,
+            scopes,
+            expires_at,
+        } = parts;
         if !is_plain(&actor) {
             return Err(IdentityError::Actor);
         }
-        if token_id.as_deref().is_some_and(|id| !is_plain(id)) {
+        if credential.id().is_some_and(|id| !is_plain(id)) {
             return Err(IdentityError::TokenId);
+        }
+        if scopes.as_ref().is_some_and(|scopes| !(1..=MAX_SCOPES).contains(&scopes.len())) {
+            return Err(IdentityError::Scopes);
         }
         roles.retain(|role| is_role_name(role));
         if roles.len() > MAX_ROLES {
             return Err(IdentityError::TooManyRoles);
         }
-        if attributes.iter().any(|(key, value)| key.contains('\0') || has_null_character(value)) {
-            return Err(IdentityError::NullInAttributes);
-        }
-        let attributes_json =
-            serde_json::to_string(&attributes).map_err(|_| IdentityError::AttributesTooBig)?;
-        if attributes_json.len() > MAX_ATTRIBUTES_BYTES {
-            return Err(IdentityError::AttributesTooBig);
-        }
-        Ok(Self { actor, actor_type, roles, attributes, attributes_json, strategy, token_id, expires_at })
+        let attributes_json = checked_attributes(&attributes)?;
+        Ok(Self {
+            actor,
+            actor_type,
+            roles,
+            attributes,
+            attributes_json,
+            strategy,
+            credential,
+            scopes,
+            expires_at,
+        })
     }
 
     /// Who the caller is.
@@ -149,7 +206,7 @@ impl Identity {
         self.actor_type
     }
 
-    /// All roles of the caller. What goes to the database is what [`crate::rbac::decide`] leaves of them.
+    /// All roles that the credential gives. What counts on a schema is what [`crate::Subject`] makes of them.
     pub fn roles(&self) -> &BTreeSet<String> {
         &self.roles
     }
@@ -171,7 +228,18 @@ impl Identity {
 
     /// The credential's id, if it has one.
     pub fn token_id(&self) -> Option<&str> {
-        self.token_id.as_deref()
+        self.credential.id()
+    }
+
+    /// What proved it.
+    pub fn credential(&self) -> &Credential {
+        &self.credential
+    }
+
+    /// What the credential is narrowed to; `None`: to nothing. A narrowed credential is for records only: it
+    /// administrates nothing.
+    pub fn scopes(&self) -> Option<&[CredentialScope]> {
+        self.scopes.as_deref()
     }
 
     /// When the credential expires.
@@ -179,7 +247,8 @@ impl Identity {
         self.expires_at
     }
 
-    /// Whether the caller may do everything everywhere.
+    /// Whether the credential gives the role that may do everything everywhere. Whether that counts depends on the
+    /// strategy, and whether the credential is narrowed on [`scopes`](Self::scopes).
     pub fn is_platform_admin(&self) -> bool {
         self.roles.contains(PLATFORM_ADMIN)
     }
@@ -193,12 +262,24 @@ impl Identity {
     }
 }
 
-fn is_plain(text: &str) -> bool {
+/// Attributes as JSON, or the limit that they break.
+pub(crate) fn checked_attributes(attributes: &Map<String, Value>) -> Result<String, IdentityError> {
+    if attributes.iter().any(|(key, value)| key.contains('\0') || has_null_character(value)) {
+        return Err(IdentityError::NullInAttributes);
+    }
+    let json = serde_json::to_string(attributes).map_err(|_| IdentityError::AttributesTooBig)?;
+    if json.len() > MAX_ATTRIBUTES_BYTES {
+        return Err(IdentityError::AttributesTooBig);
+    }
+    Ok(json)
+}
+
+pub(crate) fn is_plain(text: &str) -> bool {
     (1..=MAX_ACTOR_BYTES).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 
 /// What a schema takes as a role. Roles travel comma separated, and `*` means everyone in row filters.
-fn is_role_name(role: &str) -> bool {
+pub(crate) fn is_role_name(role: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':' | b'/' | b'@');
     (1..=MAX_ROLE_BYTES).contains(&role.len()) && role.bytes().all(allowed)
 }

@@ -24,9 +24,20 @@ pub enum Decision<'i> {
     },
 }
 
-/// Decides one operation. What no role is granted is denied to everyone but [`PLATFORM_ADMIN`].
-pub fn decide<'i>(access: &Access, identity: &'i Identity, operation: Operation) -> Decision<'i> {
-    if identity.is_platform_admin() {
+/// Decides one operation by the identity's own roles alone.
+pub fn decide<'i>(access: &'i Access, identity: &'i Identity, operation: Operation) -> Decision<'i> {
+    decide_with(access, identity.is_platform_admin(), &|role| identity.roles().contains(role), operation)
+}
+
+/// Decides one operation for somebody who holds these roles. What no role is granted is denied to everyone but
+/// [`PLATFORM_ADMIN`].
+pub(crate) fn decide_with<'a>(
+    access: &'a Access,
+    is_admin: bool,
+    holds: &dyn Fn(&str) -> bool,
+    operation: Operation,
+) -> Decision<'a> {
+    if is_admin {
         return Decision::Allowed { effective_roles: vec![PLATFORM_ADMIN] };
     }
     let granted = access.roles(operation);
@@ -34,7 +45,7 @@ pub fn decide<'i>(access: &Access, identity: &'i Identity, operation: Operation)
         return Decision::Denied { reason: format!("`{operation}` is granted to no role here") };
     }
     let effective_roles: Vec<&str> =
-        identity.roles().iter().filter(|role| granted.contains(*role)).map(String::as_str).collect();
+        granted.iter().map(String::as_str).filter(|role| *role != PLATFORM_ADMIN && holds(role)).collect();
     if effective_roles.is_empty() {
         let needed = granted.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
         return Decision::Denied { reason: format!("`{operation}` needs one of the roles: {needed}") };

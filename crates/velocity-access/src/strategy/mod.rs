@@ -1,10 +1,16 @@
-//! The validated form of an AuthStrategy: what is not supported yet is refused here, and nothing is ignored.
+//! The validated form of an AuthStrategy: nothing in it is ignored.
 
+mod api_key;
+mod composite;
 mod issuer;
 
 use velocity_contract::auth_strategy::{AuthStrategySpec, AuthStrategyType, JwtSpec};
+use velocity_schema::schema::StrategyRef;
 use velocity_schema::{Violation, Violations};
 
+use crate::oidc::OidcStrategy;
+pub(crate) use api_key::ApiKeySettings;
+pub(crate) use composite::Member;
 pub(crate) use issuer::{Issuer, KeySource, is_loopback};
 
 /// Most issuers of one strategy.
@@ -13,7 +19,17 @@ const MAX_ISSUERS: usize = 16;
 /// A strategy that can be run. Only [`AuthStrategy::parse`] makes one.
 #[derive(Debug, Clone)]
 pub struct AuthStrategy {
-    pub(crate) issuers: Vec<Issuer>,
+    pub(crate) kind: Kind,
+    pub(crate) fail_open: bool,
+}
+
+/// The block that `type` names.
+#[derive(Debug, Clone)]
+pub(crate) enum Kind {
+    Jwt(Vec<Issuer>),
+    ApiKey(ApiKeySettings),
+    Oidc(Box<OidcStrategy>),
+    Composite(Vec<Member>),
 }
 
 impl AuthStrategy {
@@ -21,12 +37,45 @@ impl AuthStrategy {
     pub fn parse(spec: &AuthStrategySpec) -> Result<Self, Violations> {
         let mut violations = Violations::default();
         check_blocks(spec, &mut violations);
-        check_supported(spec, &mut violations);
-        let issuers = match (&spec.kind, &spec.jwt) {
-            (AuthStrategyType::Jwt, Some(jwt)) => parse_issuers(jwt, &mut violations),
-            _ => Vec::new(),
-        };
-        violations.into_result(Self { issuers })
+        let kind = parse_block(spec, &mut violations);
+        if spec.kind == AuthStrategyType::Composite && spec.revocation.is_some() {
+            violations.push(
+                "spec.revocation",
+                "exclusive",
+                "does nothing in a composite: the member that takes the credential decides, so set it there",
+            );
+        }
+        let fail_open = spec.revocation.as_ref().is_some_and(|revocation| revocation.fail_open);
+        match kind {
+            Some(kind) => violations.into_result(Self { kind, fail_open }),
+            None => Err(violations),
+        }
+    }
+
+    /// The members of a composite that lives in `namespace`, in order; `None` for any other strategy.
+    pub fn members(&self, namespace: &str) -> Option<Vec<StrategyRef>> {
+        match &self.kind {
+            Kind::Composite(members) => {
+                Some(members.iter().map(|member| member.in_namespace(namespace)).collect())
+            }
+            Kind::Jwt(_) | Kind::ApiKey(_) | Kind::Oidc(_) => None,
+        }
+    }
+}
+
+/// The block that `type` names. `None` only together with a violation.
+fn parse_block(spec: &AuthStrategySpec, violations: &mut Violations) -> Option<Kind> {
+    match spec.kind {
+        AuthStrategyType::Jwt => spec.jwt.as_ref().map(|jwt| Kind::Jwt(parse_issuers(jwt, violations))),
+        AuthStrategyType::ApiKey => {
+            ApiKeySettings::parse(spec.api_key.as_ref()?, violations).map(Kind::ApiKey)
+        }
+        AuthStrategyType::Oidc => {
+            OidcStrategy::parse(spec.oidc.as_ref()?, violations).map(|oidc| Kind::Oidc(Box::new(oidc)))
+        }
+        AuthStrategyType::Composite => {
+            spec.composite.as_ref().map(|composite| Kind::Composite(composite::parse(composite, violations)))
+        }
     }
 }
 
@@ -53,20 +102,6 @@ fn check_blocks(spec: &AuthStrategySpec, violations: &mut Violations) {
                 format!("is not used by `type: {wanted}`: remove it or change the type"),
             );
         }
-    }
-}
-
-/// What later versions will act on is refused by this one, so that nobody believes in a protection that is not there.
-fn check_supported(spec: &AuthStrategySpec, violations: &mut Violations) {
-    if spec.kind != AuthStrategyType::Jwt {
-        violations.push("spec.type", "notSupported", "is not supported yet: use `jwt`");
-    }
-    if spec.revocation.is_some() {
-        violations.push(
-            "spec.revocation",
-            "notSupported",
-            "is not supported yet: remove it, and give tokens a short expiry meanwhile",
-        );
     }
 }
 

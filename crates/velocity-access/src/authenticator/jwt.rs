@@ -1,4 +1,4 @@
-//! One strategy at work: the header of a request in, an identity out.
+//! Signed bearer tokens of several issuers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,12 +8,13 @@ use jiff::{SignedDuration, Timestamp};
 use moka::sync::Cache;
 use serde_json::Value;
 
-use crate::bearer;
+use super::{StartError, later};
+use crate::credentials::Credentials;
 use crate::error::{AuthError, TokenRefusal};
-use crate::identity::{ActorType, Identity, IdentityParts};
+use crate::identity::{ActorType, Credential, Identity, IdentityParts};
 use crate::jwks::{Key, KeySet, KeySourceStatus, RemoteKeySettings, RemoteKeys};
-use crate::strategy::{AuthStrategy, Issuer, KeySource};
-use crate::token::{UnverifiedToken, check_claims};
+use crate::strategy::{Issuer, KeySource};
+use crate::token::{UnverifiedToken, check_claims, claimed_issuer};
 
 /// How long a verified token is believed without verifying it again: bounds how long a withdrawn key lives on here.
 const ACCEPTED_SECONDS: u32 = 60;
@@ -28,22 +29,8 @@ const REFUSED_ENTRIES: u64 = 8 * 1024;
 /// SHA-256 of a token: the token itself is kept nowhere.
 type TokenDigest = [u8; 32];
 
-/// Why a strategy cannot be run.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The HTTP client for published keys cannot be set up, for example because no root certificates are found.
-    #[error("the client that fetches the keys of `{issuer}` cannot be set up")]
-    HttpClient {
-        /// The issuer.
-        issuer: String,
-        /// Why.
-        #[source]
-        source: reqwest::Error,
-    },
-}
-
-/// Runs one [`AuthStrategy`]. Make a new one when the strategy changes: its caches go with it.
-pub struct Authenticator {
+/// Runs a jwt strategy.
+pub(super) struct Jwt {
     /// `namespace/name`.
     strategy: String,
     issuers: Vec<RunningIssuer>,
@@ -68,16 +55,14 @@ struct Accepted {
     until: Timestamp,
 }
 
-impl Authenticator {
-    /// Starts `strategy`, known as `name` (`namespace/name`), and the fetching of published keys. Must be called within
-    /// a Tokio runtime.
-    pub fn start(
+impl Jwt {
+    /// Starts the issuers of the strategy `name`, and the fetching of their keys.
+    pub(super) fn start(
         name: &str,
-        strategy: AuthStrategy,
+        issuers: Vec<Issuer>,
         settings: RemoteKeySettings,
     ) -> Result<Self, StartError> {
-        let issuers = strategy
-            .issuers
+        let issuers = issuers
             .into_iter()
             .map(|issuer| RunningIssuer::start(issuer, settings))
             .collect::<Result<_, _>>()?;
@@ -93,30 +78,53 @@ impl Authenticator {
         Ok(Self { strategy: name.to_owned(), issuers, accepted, refused })
     }
 
-    /// The identity behind the `Authorization` headers of a request at `now`. `authorization` must give *all* of them,
-    /// so that a second one is refused rather than overlooked.
+    /// The identity behind the bearer token. A token is recognised by its issuer: one that is malformed, or from
+    /// another issuer, is not this strategy's.
     ///
     /// A token that was verified within the last minute costs a digest and a look-up. Otherwise its signature is
     /// verified, which waits for the network only when it names an unknown key of an issuer that publishes its keys.
-    pub async fn authenticate<'h>(
+    pub(super) async fn authenticate(
         &self,
-        authorization: impl IntoIterator<Item = &'h [u8]>,
+        credentials: &Credentials<'_>,
         now: Timestamp,
-    ) -> Result<Arc<Identity>, AuthError> {
-        let token = bearer::token(authorization)?;
+    ) -> Result<Option<Arc<Identity>>, AuthError> {
+        let token = match credentials.bearer() {
+            Ok(token) => token,
+            Err(AuthError::Required | AuthError::InvalidToken(TokenRefusal::NotBearer)) => return Ok(None),
+            Err(refusal) => return Err(refusal),
+        };
         let digest = token_digest(token);
         if let Some(accepted) = self.accepted.get(&digest).filter(|accepted| now < accepted.until) {
-            return Ok(accepted.identity);
+            return Ok(Some(accepted.identity));
         }
         if self.refused.get(&digest).is_some_and(|until| now < until) {
             return Err(TokenRefusal::BadSignature.into());
         }
+        let Some(running) = self.issuer_of(token) else { return Ok(None) };
         // Boxed, so that the future of every request does not carry the state of the rare path.
-        Ok(Box::pin(self.verify(token, digest, now)).await?)
+        Ok(Some(Box::pin(self.verify(running, token, digest, now)).await?))
+    }
+
+    /// Why the credentials are not recognised.
+    pub(super) fn why_not(&self, credentials: &Credentials<'_>) -> AuthError {
+        let token = match credentials.bearer() {
+            Ok(token) => token,
+            Err(refusal) => return refusal,
+        };
+        match UnverifiedToken::read(token).and_then(|token| token.claimed_issuer().map(|_| ())) {
+            Ok(()) => TokenRefusal::UnknownIssuer.into(),
+            Err(refusal) => refusal.into(),
+        }
+    }
+
+    /// The issuer that the token claims to be from, whatever else is wrong with it.
+    fn issuer_of(&self, token: &[u8]) -> Option<&RunningIssuer> {
+        let claimed = claimed_issuer(token)?;
+        self.issuers.iter().find(|running| running.issuer.name == claimed)
     }
 
     /// How fetching published keys goes, one entry for each issuer with a `jwksUrl`.
-    pub fn key_sources(&self) -> Vec<KeySourceStatus> {
+    pub(super) fn key_sources(&self) -> Vec<KeySourceStatus> {
         self.issuers
             .iter()
             .filter_map(|running| match &running.keys {
@@ -126,21 +134,14 @@ impl Authenticator {
             .collect()
     }
 
-    /// The strategy's `namespace/name`.
-    pub fn strategy(&self) -> &str {
-        &self.strategy
-    }
-
     async fn verify(
         &self,
+        running: &RunningIssuer,
         token: &[u8],
         digest: TokenDigest,
         now: Timestamp,
     ) -> Result<Arc<Identity>, TokenRefusal> {
         let token = UnverifiedToken::read(token)?;
-        let claimed = token.claimed_issuer()?;
-        let running =
-            self.issuers.iter().find(|r| r.issuer.name == claimed).ok_or(TokenRefusal::UnknownIssuer)?;
         if !running.issuer.algorithms.contains(&token.algorithm()) {
             return Err(TokenRefusal::AlgorithmNotAllowed);
         }
@@ -178,7 +179,8 @@ impl Authenticator {
             roles: mapped.roles,
             attributes: mapped.attributes,
             strategy: self.strategy.clone(),
-            token_id,
+            credential: Credential::Token { id: token_id },
+            scopes: None,
             expires_at,
         })?)
     }
@@ -215,8 +217,4 @@ fn token_digest(token: &[u8]) -> TokenDigest {
     let mut out = [0; 32];
     out.copy_from_slice(digest(&SHA256, token).as_ref());
     out
-}
-
-fn later(now: Timestamp, seconds: u32) -> Timestamp {
-    now.saturating_add(SignedDuration::from_secs(seconds.into())).unwrap_or(Timestamp::MAX)
 }
