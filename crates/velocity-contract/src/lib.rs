@@ -21,6 +21,7 @@ pub mod problem;
 pub mod resource;
 pub mod role_binding;
 pub mod status;
+pub mod vouching;
 
 pub use code::Code;
 pub use problem::{FieldError, Problem};

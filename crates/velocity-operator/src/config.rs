@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use velocity_schema::schema::StrategyRef;
+
 use crate::lease::{LeaseConfig, Terms};
 
 /// The operator's settings.
@@ -20,6 +22,8 @@ pub struct Config {
     pub sweep: Duration,
     /// The leader's lease.
     pub lease: LeaseConfig,
+    /// The AuthStrategy of schemas that name none, as the API has it: those in its namespace may be named everywhere.
+    pub default_strategy: Option<StrategyRef>,
 }
 
 /// Where the lease is kept when nothing says otherwise.
@@ -38,6 +42,7 @@ impl Default for Config {
                 identity: format!("operator-{:016x}", rand::random::<u64>()),
                 terms: Terms::default(),
             },
+            default_strategy: None,
         }
     }
 }

@@ -58,6 +58,11 @@ impl Context {
         })
     }
 
+    /// The namespace of the installation's default strategy.
+    pub(crate) fn default_namespace(&self) -> Option<&str> {
+        self.config.default_strategy.as_ref().map(|strategy| strategy.namespace.as_str())
+    }
+
     /// What publishes one Event. A new one each time: a recorder folds Events of one reason into the first of them, and what
     /// the later ones say would be lost. Events are published only of what is new.
     pub(crate) fn recorder(&self) -> Recorder {

@@ -1,4 +1,5 @@
-//! Leading, and what the leader does: one controller for SchemaDefinitions, one for AuthStrategies, and the sweep.
+//! Leading, and what the leader does: one controller each for SchemaDefinitions, AuthStrategies and
+//! RoleBindings, and the sweep.
 
 use std::future::ready;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use crate::context::Context;
 use crate::jobs::Jobs;
 use crate::occasions::Occasions;
 use crate::session::Session;
-use crate::{auth_strategies, lease, reconcile, sweep};
+use crate::{auth_strategies, lease, reconcile, role_bindings, sweep};
 
 /// Why the operator does not run.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +89,7 @@ async fn lead(
     tokio::join!(
         schemas(Arc::clone(&context), pokes, shutdown.clone()),
         auth_strategies::run(client.clone(), Arc::clone(&context), shutdown.clone()),
+        role_bindings::run(client.clone(), Arc::clone(&context), shutdown.clone()),
         sweep::run(context, shutdown.clone()),
     );
     Ok(())
@@ -160,13 +162,27 @@ pub(crate) fn changes(
     api: Api<DynamicObject>,
     resource: ApiResource,
 ) -> (Store<DynamicObject>, impl Stream<Item = watcher::Result<DynamicObject>> + Send + 'static) {
+    changes_and(api, resource, |_| {})
+}
+
+/// The same; `told` is called with all objects after each such change, and when one is gone.
+pub(crate) fn changes_and(
+    api: Api<DynamicObject>,
+    resource: ApiResource,
+    mut told: impl FnMut(&Store<DynamicObject>) + Send + 'static,
+) -> (Store<DynamicObject>, impl Stream<Item = watcher::Result<DynamicObject>> + Send + 'static) {
     let writer = reflector::store::Writer::new(resource);
     let reader = writer.as_reader();
-    let mut occasions = Occasions::default();
-    let changes = watcher(api, watcher::Config::default())
-        .default_backoff()
-        .reflect(writer)
-        .filter_map(move |event| ready(event.map(|event| occasions.find(event)).transpose()));
+    let (mut occasions, all) = (Occasions::default(), reader.clone());
+    let changes =
+        watcher(api, watcher::Config::default()).default_backoff().reflect(writer).filter_map(move |event| {
+            let is_end = matches!(event, Ok(watcher::Event::Delete(_) | watcher::Event::InitDone));
+            let occasion = event.map(|event| occasions.find(event)).transpose();
+            if is_end || matches!(occasion, Some(Ok(_))) {
+                told(&all);
+            }
+            ready(occasion)
+        });
     (reader, changes)
 }
 

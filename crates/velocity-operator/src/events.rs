@@ -1,7 +1,7 @@
 //! Kubernetes Events: what the operator did, for `kubectl describe`.
 
 use kube::Resource;
-use kube::api::DynamicObject;
+use kube::api::{ApiResource, DynamicObject};
 use kube::runtime::events::{Event, EventType};
 use velocity_contract::status::{SchemaDefinitionStatus, condition, find_condition};
 
@@ -128,6 +128,18 @@ pub(crate) async fn publish(
     reason: &str,
     text: &str,
 ) {
+    publish_about(context, object, &context.resource, kind, reason, text).await;
+}
+
+/// The same about an object of any kind.
+pub(crate) async fn publish_about(
+    context: &Context,
+    object: &DynamicObject,
+    resource: &ApiResource,
+    kind: EventType,
+    reason: &str,
+    text: &str,
+) {
     let event = Event {
         type_: kind,
         reason: reason.to_owned(),
@@ -135,7 +147,7 @@ pub(crate) async fn publish(
         action: "Reconcile".to_owned(),
         secondary: None,
     };
-    if let Err(error) = context.recorder().publish(&event, &object.object_ref(&context.resource)).await {
+    if let Err(error) = context.recorder().publish(&event, &object.object_ref(resource)).await {
         tracing::warn!(error = %error, event.reason = reason, "an Event could not be published");
     }
 }

@@ -24,6 +24,7 @@ mod publish;
 mod reconcile;
 mod requests;
 mod retries;
+mod role_bindings;
 mod session;
 mod slow;
 mod sweep;

@@ -2,6 +2,8 @@
 
 use kube::Api;
 use kube::api::{DynamicObject, Patch, PatchParams};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use velocity_contract::status::SchemaDefinitionStatus;
 
@@ -9,6 +11,11 @@ use crate::context::MANAGER;
 
 /// The status that the object carries; a status of another shape counts as none.
 pub(crate) fn previous(object: &DynamicObject) -> SchemaDefinitionStatus {
+    status_of(object)
+}
+
+/// The same for any kind.
+pub(crate) fn status_of<S: DeserializeOwned + Default>(object: &DynamicObject) -> S {
     object
         .data
         .get("status")
@@ -44,4 +51,20 @@ pub(crate) async fn status(
     )
     .await
     .map(|_| ())
+}
+
+/// Writes a status that never leaves out what an earlier one had.
+pub(crate) async fn merge_status(
+    api: &Api<DynamicObject>,
+    object: &DynamicObject,
+    wanted: &impl Serialize,
+) -> Result<(), kube::Error> {
+    let name = object.metadata.name.as_deref().unwrap_or_default();
+    // What is gone since is of another object, whose status this is not.
+    let patch = json!({ "metadata": { "uid": object.metadata.uid }, "status": wanted });
+    let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
+    match api.patch_status(name, &params, &Patch::Merge(&patch)).await {
+        Err(kube::Error::Api(refused)) if refused.code == 404 => Ok(()),
+        other => other.map(|_| ()),
+    }
 }

@@ -77,7 +77,7 @@ async fn attempt(object: &Arc<DynamicObject>, context: &Arc<Context>) -> Attempt
         Found::Done(Ok(reached), false) => events::tell_facts(context, object, &reached.facts).await,
         Found::Done(Err(_), _) | Found::Nothing => {}
     }
-    let valid = match validate::schema(object) {
+    let valid = match validate::schema(object, context.default_namespace()) {
         Ok(valid) => valid,
         Err(violations) => {
             let provisioned = publish::previous(object).spec_hash;

@@ -348,7 +348,7 @@ const AUTH_STRATEGY_RULES: &[Rule] = &[
     ),
     (
         "apiKey.headerName",
-        "!(self.matches('^(?i)(authorization|connection|content-.*|cookie|forwarded|host|if-.*|origin|proxy-.*|set-cookie|transfer-encoding|x-csrf-token|x-forwarded-.*)$'))",
+        "!(self.matches('^(?i)(accept|authorization|connection|content-.*|cookie|forwarded|host|idempotency-key|if-.*|origin|proxy-.*|sec-.*|te|transfer-encoding|upgrade|x-csrf-token|x-forwarded-.*|x-reason|x-velocity.*)$'))",
         "",
         "this header means something else: choose one of its own, such as X-API-Key",
     ),

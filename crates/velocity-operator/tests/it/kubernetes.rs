@@ -106,7 +106,7 @@ impl Server {
         for crd in crds() {
             self.define(&crd).await;
         }
-        for plural in ["schemadefinitions", "authstrategies"] {
+        for plural in ["schemadefinitions", "authstrategies", "rolebindings"] {
             for object in self.list(&format!("/apis/velocity.sh/v1/{plural}")).await {
                 let meta = &object["metadata"];
                 let (name, namespace) = (meta["name"].as_str().unwrap(), meta["namespace"].as_str());

@@ -17,4 +17,6 @@ mod outages;
 mod phases;
 mod references;
 mod resync;
+mod role_bindings;
+mod strategies;
 mod world;

@@ -129,15 +129,54 @@ impl World {
     }
 
     pub(crate) async fn create_in(&self, namespace: &str, name: &str, spec: &Json) {
+        self.ensure_namespace(namespace).await;
+        let mut object = DynamicObject::new(name, &resource());
+        object.data = json!({ "spec": spec });
+        self.api_in(namespace).create(&PostParams::default(), &object).await.unwrap();
+    }
+
+    /// Creates an object of another of our kinds.
+    pub(crate) async fn create_other<K: OfOurs>(&self, namespace: &str, name: &str, spec: &Json) {
+        self.ensure_namespace(namespace).await;
+        let mut object = DynamicObject::new(name, &K::resource());
+        object.data = json!({ "spec": spec });
+        self.others::<K>(namespace).create(&PostParams::default(), &object).await.unwrap();
+    }
+
+    pub(crate) fn others<K: OfOurs>(&self, namespace: &str) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), namespace, &K::resource())
+    }
+
+    /// The status of such an object once it is as `wanted`.
+    pub(crate) async fn until_other<K: OfOurs>(
+        &self,
+        namespace: &str,
+        name: &str,
+        wanted: impl Fn(&Json) -> bool,
+    ) -> Json {
+        let mut last = Json::Null;
+        let found = tokio::time::timeout(PATIENCE, async {
+            loop {
+                let object = self.others::<K>(namespace).get(name).await.unwrap();
+                last = object.data["status"].clone();
+                if wanted(&last) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+        assert!(found.is_ok(), "{name} is still {last:#}");
+        last
+    }
+
+    async fn ensure_namespace(&self, namespace: &str) {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         if namespaces.get_opt(namespace).await.unwrap().is_none() {
             let mut object = Namespace::default();
             object.metadata.name = Some(namespace.to_owned());
             namespaces.create(&PostParams::default(), &object).await.unwrap();
         }
-        let mut object = DynamicObject::new(name, &resource());
-        object.data = json!({ "spec": spec });
-        self.api_in(namespace).create(&PostParams::default(), &object).await.unwrap();
     }
 
     pub(crate) async fn replace(&self, name: &str, spec: &Json) {
@@ -221,7 +260,11 @@ impl World {
 
     /// Reasons and notes of the Events about an object.
     pub(crate) async fn events(&self, name: &str) -> Vec<(String, String)> {
-        let api: Api<Event> = Api::namespaced(self.client.clone(), &self.namespace());
+        self.events_in(&self.namespace(), name).await
+    }
+
+    pub(crate) async fn events_in(&self, namespace: &str, name: &str) -> Vec<(String, String)> {
+        let api: Api<Event> = Api::namespaced(self.client.clone(), namespace);
         let events = api.list(&ListParams::default()).await.unwrap();
         events
             .into_iter()
@@ -284,6 +327,17 @@ impl World {
     /// `org__shop__sales.object_v1`
     pub(crate) fn table(&self, object: &str) -> String {
         format!("{}__shop__sales.{object}_v1", self.org)
+    }
+}
+
+/// A kind of ours.
+pub(crate) trait OfOurs {
+    fn resource() -> ApiResource;
+}
+
+impl<K: kube::Resource<DynamicType = ()>> OfOurs for K {
+    fn resource() -> ApiResource {
+        ApiResource::erase::<K>(&())
     }
 }
 
