@@ -9,11 +9,12 @@ use tokio_postgres::Client;
 const LOCK: i64 = 0x7665_6c6f_6369_7479;
 
 /// Number, name and text; never changed once released.
-const MIGRATIONS: [(i32, &str, &str); 4] = [
+const MIGRATIONS: [(i32, &str, &str); 5] = [
     (1, "platform", include_str!("001_platform.sql")),
     (2, "evolution", include_str!("002_evolution.sql")),
     (3, "search", include_str!("003_search.sql")),
     (4, "access", include_str!("004_access.sql")),
+    (5, "search_fields", include_str!("005_search_fields.sql")),
 ];
 
 /// What runs before the first migration: roles belong to the cluster, not to the database.
