@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use velocity_schema::schema::StrategyRef;
 
 /// Everything that can be set about the HTTP API. The database has settings of its own in the store.
@@ -17,6 +18,8 @@ pub struct Config {
     /// The AuthStrategy of schemas that name none, and of routes that belong to no schema. Where there is none, every
     /// call to them is 401.
     pub default_strategy: Option<StrategyRef>,
+    /// Proxies whose `X-Forwarded-For` is believed. From any other peer the header means nothing.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// Limits of connections.

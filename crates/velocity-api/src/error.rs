@@ -139,11 +139,9 @@ impl ApiError {
     /// The code of the contract's table. Exhaustive, so that no variant can be forgotten.
     pub(crate) fn code(&self) -> Code {
         match self {
-            Self::Unauthenticated(AuthError::Required) | Self::NoStrategy { credential_sent: false, .. } => {
-                Code::AuthRequired
-            }
-            Self::Unauthenticated(AuthError::InvalidToken(_))
-            | Self::NoStrategy { credential_sent: true, .. } => Code::AuthInvalidToken,
+            Self::NoStrategy { credential_sent: false, .. } => Code::AuthRequired,
+            Self::Unauthenticated(error) => error.code(),
+            Self::NoStrategy { credential_sent: true, .. } => Code::AuthInvalidToken,
             Self::RbacDenied { .. } | Self::ScopeDenied { .. } => Code::RbacDenied,
             Self::AbacDenied { .. } => Code::AbacDenied,
             Self::FieldForbidden { .. } | Self::ConflictOnHidden => Code::FieldForbidden,

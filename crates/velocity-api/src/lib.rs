@@ -11,7 +11,9 @@
 
 mod access_events;
 mod catalog;
+mod client;
 mod config;
+mod credential_store;
 mod database;
 mod describe;
 mod envelope;
@@ -26,6 +28,7 @@ mod rate_limit;
 mod readiness;
 mod renewal;
 mod request;
+mod revocation_source;
 mod routes;
 mod scope;
 mod serve;
@@ -43,13 +46,14 @@ pub use config::{Config, ConnectionConfig, RateConfig, RequestConfig};
 pub use database::{Database, OpenError, StoredSpecs};
 pub use metrics::Metrics;
 pub use readiness::Readiness;
+pub use routes::endpoints;
 pub use state::Api;
 pub use strategies::{RunningStrategies, Strategies};
 
 /// Serves `/metrics` on `listener`, a port of its own that no client of the API reaches, until `shutdown` ends.
 pub async fn serve_metrics(listener: TcpListener, metrics: Arc<Metrics>, shutdown: impl Future<Output = ()>) {
     let router = routes::metrics_routes(Arc::clone(&metrics));
-    serve::serve(listener, router, &ConnectionConfig::default(), None, shutdown).await;
+    serve::serve(listener, router, &ConnectionConfig::default(), &[], None, shutdown).await;
 }
 
 /// Serves the API on `listener` until `shutdown` ends and the requests under way are answered.
@@ -58,8 +62,9 @@ pub async fn serve(listener: TcpListener, api: Api, shutdown: impl Future<Output
     let metrics = Arc::clone(api.metrics());
     let envelope = envelope::Envelope::new(Arc::clone(&metrics), config.requests.deadline);
     let once_more = once_more::OnceMore::new(api.clone());
-    let access_events = api.database().access_events().clone();
+    let database = api.database().clone();
     let router = routes::routes().with_state(api).layer(once_more).layer(envelope);
-    serve::serve(listener, router, &config.connections, Some(metrics.connections.clone()), shutdown).await;
-    access_events.drain().await;
+    let open = Some(metrics.connections.clone());
+    serve::serve(listener, router, &config.connections, &config.trusted_proxies, open, shutdown).await;
+    database.drain().await;
 }

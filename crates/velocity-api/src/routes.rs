@@ -58,6 +58,11 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     on("GET", "/version", "version"),
 ];
 
+/// Method and template of every endpoint, for whoever must know them all: documentation, tests that attack each.
+pub fn endpoints() -> impl Iterator<Item = (&'static str, &'static str)> {
+    ENDPOINTS.iter().map(|endpoint| (endpoint.method, endpoint.template))
+}
+
 /// The endpoint of a method and a route's template. HEAD is counted as GET.
 pub(crate) fn endpoint(method: &str, template: &str) -> Option<EndpointId> {
     let method = if method == "HEAD" { "GET" } else { method };

@@ -207,9 +207,9 @@ impl FromRequestParts<Api> for Caller {
         };
         let strategy = found.as_ref().ok().and_then(|schema| schema.strategy()).or(api.default_strategy());
         let identity = if parts.extensions.get::<Again>().is_some() {
-            api.identify(strategy, &parts.headers).await?
+            api.identify(strategy, parts).await?
         } else {
-            api.authenticate(strategy, &parts.headers).await?
+            api.authenticate(strategy, parts).await?
         };
         let schema = match found {
             Ok(schema) => schema,

@@ -1,6 +1,7 @@
 //! Connections: accepted up to a number, bounded in what a slow client can hold, drained at the end.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use ipnet::IpNet;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -23,6 +25,7 @@ use tower_http::CompressionLevel;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 use tower_http::compression::{Compression, CompressionLayer};
 
+use crate::client::TrustedProxies;
 use crate::config::ConnectionConfig;
 
 /// Smallest body that is worth compressing: below, it fits one packet anyway.
@@ -36,11 +39,16 @@ pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     config: &ConnectionConfig,
+    trusted_proxies: &[IpNet],
     open: Option<Gauge>,
     shutdown: impl Future<Output = ()>,
 ) {
-    let server =
-        Server { service: Negotiated::new(router), builder: builder(config), open: open.unwrap_or_default() };
+    let server = Server {
+        service: Negotiated::new(router),
+        builder: builder(config),
+        trusted_proxies: TrustedProxies::new(trusted_proxies),
+        open: open.unwrap_or_default(),
+    };
     let graceful = GracefulShutdown::new();
     let permits = Arc::new(Semaphore::new(config.max_connections));
     tokio::pin!(shutdown);
@@ -51,7 +59,7 @@ pub(crate) async fn serve(
             accepted = accept(&listener, &permits) => accepted,
         };
         match accepted {
-            Ok((stream, permit)) => server.spawn(stream, permit, &graceful),
+            Ok((stream, peer, permit)) => server.spawn(stream, peer, permit, &graceful),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -67,13 +75,13 @@ pub(crate) async fn serve(
 async fn accept(
     listener: &TcpListener,
     permits: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let permit = Arc::clone(permits).acquire_owned().await.map_err(io::Error::other)?;
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 stream.set_nodelay(true)?;
-                return Ok((stream, permit));
+                return Ok((stream, peer, permit));
             }
             // The client left before we came: nothing is wrong with us.
             Err(error) if is_clients(&error) => {}
@@ -108,13 +116,22 @@ fn builder(config: &ConnectionConfig) -> Builder<TokioExecutor> {
 struct Server {
     service: Negotiated,
     builder: Builder<TokioExecutor>,
+    trusted_proxies: TrustedProxies,
     /// How many connections are open.
     open: Gauge,
 }
 
 impl Server {
-    fn spawn(&self, stream: TcpStream, permit: OwnedSemaphorePermit, graceful: &GracefulShutdown) {
-        let service = TowerToHyperService::new(self.service.clone());
+    fn spawn(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        permit: OwnedSemaphorePermit,
+        graceful: &GracefulShutdown,
+    ) {
+        let service =
+            Addressed { inner: self.service.clone(), peer, trusted_proxies: self.trusted_proxies.clone() };
+        let service = TowerToHyperService::new(service);
         let connection = self.builder.serve_connection(TokioIo::new(stream), service).into_owned();
         let connection = graceful.watch(connection);
         let open = self.open.clone();
@@ -126,6 +143,30 @@ impl Server {
             open.dec();
             drop(permit);
         });
+    }
+}
+
+/// The service of one connection, which knows who is at its other end.
+#[derive(Clone)]
+struct Addressed {
+    inner: Negotiated,
+    peer: SocketAddr,
+    trusted_proxies: TrustedProxies,
+}
+
+impl Service<Request<Incoming>> for Addressed {
+    type Response = axum::response::Response;
+    type Error = std::convert::Infallible;
+    type Future = futures::future::BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, context: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<Incoming>) -> Self::Future {
+        let client = self.trusted_proxies.client(self.peer, request.headers());
+        request.extensions_mut().insert(client);
+        self.inner.call(request)
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::request::Parts;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use velocity_access::Identity;
 use velocity_schema::schema::StrategyRef;
 use velocity_store::records::Records;
 
 use crate::catalog::CurrentCatalog;
+use crate::client;
 use crate::config::Config;
 use crate::database::Database;
 use crate::error::ApiError;
@@ -84,9 +85,9 @@ impl Api {
     pub(crate) async fn authenticate(
         &self,
         strategy: Option<&StrategyRef>,
-        headers: &HeaderMap,
+        parts: &Parts,
     ) -> Result<Arc<Identity>, ApiError> {
-        let identity = self.identify(strategy, headers).await?;
+        let identity = self.identify(strategy, parts).await?;
         if let Some(limiter) = &self.0.limiter {
             limiter.take(identity.strategy(), identity.actor()).map_err(|exceeded| {
                 self.0.metrics.rate_limited.inc();
@@ -100,11 +101,11 @@ impl Api {
     pub(crate) async fn identify(
         &self,
         strategy: Option<&StrategyRef>,
-        headers: &HeaderMap,
+        parts: &Parts,
     ) -> Result<Arc<Identity>, ApiError> {
         if !self.0.readiness.is_synced() {
             return Err(ApiError::Starting);
         }
-        self.0.strategies.authenticate(strategy, headers).await
+        self.0.strategies.authenticate(strategy, &client::credentials(parts)).await
     }
 }

@@ -33,7 +33,7 @@ pub(crate) async fn list_schemas(
     State(api): State<Api>,
     parts: Parts,
 ) -> Result<Json<Data<Vec<SchemaListing>>>, ApiError> {
-    let visible = visible(&api, &parts.headers).await?;
+    let visible = visible(&api, &parts).await?;
     let [] = query::only(parts.uri.query(), [])?;
     Ok(Json(Data { data: visible.iter().map(|(schema, allowed)| listing(schema, allowed)).collect() }))
 }
@@ -56,7 +56,7 @@ pub(crate) async fn schema_openapi(caller: Caller, parts: Parts) -> Result<Respo
 
 /// `GET /api/openapi.json`: the routes of every schema that the caller can see, written as it is read.
 pub(crate) async fn openapi(State(api): State<Api>, parts: Parts) -> Result<Response, ApiError> {
-    let visible = visible(&api, &parts.headers).await?;
+    let visible = visible(&api, &parts).await?;
     let [] = query::only(parts.uri.query(), [])?;
     let again = visible.clone();
     let paths = visible.into_iter().enumerate().map(|(index, (schema, allowed))| {
@@ -110,17 +110,17 @@ fn tagged(
 
 /// The schemas with which the caller may do anything, by path. Each is asked under the strategy that decides there;
 /// a caller whom none of them knows is not authenticated.
-async fn visible(api: &Api, headers: &HeaderMap) -> Result<Vec<Visible>, ApiError> {
+async fn visible(api: &Api, parts: &Parts) -> Result<Vec<Visible>, ApiError> {
     let catalog = api.catalog().load_full();
     let default = api.default_strategy();
     let mut identities: HashMap<Option<StrategyRef>, Result<Arc<Identity>, ApiError>> = HashMap::new();
-    identities.insert(default.cloned(), api.authenticate(default, headers).await);
+    identities.insert(default.cloned(), api.authenticate(default, parts).await);
     let mut visible: Vec<Visible> = Vec::new();
     for schema in catalog.served.iter() {
         let strategy = schema.strategy().or(default);
         let identity = match identities.entry(strategy.cloned()) {
             Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(unknown) => unknown.insert(api.identify(strategy, headers).await),
+            Entry::Vacant(unknown) => unknown.insert(api.identify(strategy, parts).await),
         };
         if let Ok(identity) = identity {
             let allowed = operations(schema, identity);

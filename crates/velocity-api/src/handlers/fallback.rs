@@ -4,7 +4,8 @@
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any};
-use http::{HeaderMap, Method, Uri};
+use http::Uri;
+use http::request::Parts;
 
 use crate::catalog::Found;
 use crate::error::ApiError;
@@ -14,38 +15,33 @@ use crate::state::Api;
 /// A route of the contract that comes with a later version.
 pub(crate) fn later(what: &'static str) -> MethodRouter<Api> {
     any(move |State(api): State<Api>, request: Request| async move {
-        let (uri, headers) = (request.uri(), request.headers());
-        authenticate_where_needed(&api, uri, headers).await?;
-        Err::<(), _>(ApiError::NotThereYet { route: shown(uri), what })
+        let (parts, _) = request.into_parts();
+        authenticate_where_needed(&api, &parts).await?;
+        Err::<(), _>(ApiError::NotThereYet { route: shown(&parts.uri), what })
     })
 }
 
 /// No route at all.
-pub(crate) async fn no_route(State(api): State<Api>, uri: Uri, headers: HeaderMap) -> Response {
-    match authenticate_where_needed(&api, &uri, &headers).await {
-        Ok(()) => ApiError::RouteNotFound { path: shown(&uri) }.into_response(),
+pub(crate) async fn no_route(State(api): State<Api>, parts: Parts) -> Response {
+    match authenticate_where_needed(&api, &parts).await {
+        Ok(()) => ApiError::RouteNotFound { path: shown(&parts.uri) }.into_response(),
         Err(error) => error.into_response(),
     }
 }
 
 /// A route without this method. The router adds `Allow`.
-pub(crate) async fn no_method(
-    State(api): State<Api>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Response {
-    match authenticate_where_needed(&api, &uri, &headers).await {
+pub(crate) async fn no_method(State(api): State<Api>, parts: Parts) -> Response {
+    match authenticate_where_needed(&api, &parts).await {
         Ok(()) => {
-            let method = method.as_str().chars().take(20).collect();
+            let method = parts.method.as_str().chars().take(20).collect();
             ApiError::MethodNotAllowed { method }.into_response()
         }
         Err(error) => error.into_response(),
     }
 }
 
-async fn authenticate_where_needed(api: &Api, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
-    let path = uri.path();
+async fn authenticate_where_needed(api: &Api, parts: &Parts) -> Result<(), ApiError> {
+    let path = parts.uri.path();
     let is_below =
         |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     if !is_below("/api") && !is_below("/platform") {
@@ -55,7 +51,7 @@ async fn authenticate_where_needed(api: &Api, uri: &Uri, headers: &HeaderMap) ->
         Found::Served(schema) => schema.strategy().cloned(),
         Found::NotReady(_) | Found::Nothing => None,
     });
-    api.authenticate(strategy.as_ref().or(api.default_strategy()), headers).await?;
+    api.authenticate(strategy.as_ref().or(api.default_strategy()), parts).await?;
     Ok(())
 }
 

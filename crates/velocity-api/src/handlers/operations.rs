@@ -38,7 +38,7 @@ pub(crate) async fn version() -> Json<ServerVersion> {
 
 /// Who the caller is, under the installation's default strategy.
 pub(crate) async fn whoami(State(api): State<Api>, parts: Parts) -> Result<Json<Data<WhoAmI>>, ApiError> {
-    let identity = api.authenticate(api.default_strategy(), &parts.headers).await?;
+    let identity = api.authenticate(api.default_strategy(), &parts).await?;
     let [] = query::only(parts.uri.query(), [])?;
     let attributes: BTreeMap<_, _> =
         identity.attributes().iter().map(|(k, v)| (k.clone(), v.clone())).collect();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use kube::ResourceExt;
 use kube::api::DynamicObject;
 use serde_json::Value as Json;
-use velocity_access::{AuthStrategy, Authenticator, RemoteKeySettings};
+use velocity_access::{AuthStrategy, Authenticator, Context};
 use velocity_contract::auth_strategy::AuthStrategySpec;
 use velocity_schema::schema::StrategyRef;
 
@@ -75,7 +75,7 @@ pub(crate) fn name_of(object: &DynamicObject) -> StrategyRef {
 fn start(name: &StrategyRef, spec: &Json) -> Result<Authenticator, String> {
     let spec: AuthStrategySpec = serde_json::from_value(spec.clone()).map_err(|error| error.to_string())?;
     let strategy = AuthStrategy::parse(&spec).map_err(|violations| violations.to_string())?;
-    let started = Authenticator::start(&name.to_string(), strategy, RemoteKeySettings::default());
+    let started = Authenticator::start(&name.to_string(), strategy, Context::default());
     started.map_err(|error| error.to_string())
 }
 

@@ -24,7 +24,7 @@ impl FromRequestParts<Api> for Admin {
 
     /// Who the caller is comes before anything is read of the request's body, or said of a schema.
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        let identity = api.authenticate(api.default_strategy(), &parts.headers).await?;
+        let identity = api.authenticate(api.default_strategy(), parts).await?;
         if !identity.is_platform_admin() {
             let reason = format!(
                 "plans and drift are for administrators: this route needs the role `{SYSTEM_ROLE_ADMIN}`"
