@@ -10,6 +10,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
+use velocity_access::{CredentialStore, RevocationSource};
 use velocity_schema::schema::MaskKey;
 use velocity_sql::query::CursorKey;
 use velocity_store::owner::{OwnerError, OwnerPool};
@@ -20,9 +21,11 @@ use velocity_store::wire::{
     Params, Pipeline, PowerfulLogin, Session, Statement, refuse_powerful_login,
 };
 
-use crate::access_events::{AccessEventLimits, AccessEvents};
+use crate::access_events::{AccessEventLimits, AccessEvents, EventCounters};
+use crate::credential_store::DatabaseCredentials;
 use crate::handlers::platform::Login;
 use crate::informer::{Provisioned, ProvisionedSpecs};
+use crate::revocation_source::DatabaseRevocations;
 
 /// How long the database may take to answer when it is asked whether it is there. Below the second that probes wait.
 const PING_TIMEOUT: Duration = Duration::from_millis(800);
@@ -52,6 +55,8 @@ pub struct Database {
     exclusive: Exclusive,
     login: Login,
     access_events: AccessEvents,
+    credentials: DatabaseCredentials,
+    revocations: Arc<DatabaseRevocations>,
 }
 
 impl Database {
@@ -78,6 +83,8 @@ impl Database {
             exclusive,
             login,
             access_events,
+            credentials: DatabaseCredentials::start(url)?,
+            revocations: Arc::new(DatabaseRevocations::new(url)?),
         })
     }
 
@@ -89,6 +96,21 @@ impl Database {
     /// Looks at the catalog, for administration.
     pub(crate) fn login(&self) -> &Login {
         &self.login
+    }
+
+    /// Keys and sessions, for the strategies.
+    pub fn credential_store(&self) -> Arc<dyn CredentialStore> {
+        Arc::new(self.credentials.clone())
+    }
+
+    /// What is revoked.
+    pub fn revocation_source(&self) -> Arc<dyn RevocationSource> {
+        Arc::clone(&self.revocations) as Arc<dyn RevocationSource>
+    }
+
+    /// Writes what is still to be written at the end of the process.
+    pub(crate) async fn drain(&self) {
+        tokio::join!(self.access_events.drain(), self.credentials.flush());
     }
 
     /// Where denials, sensitive reads and uses of the administrator's role are written down.
@@ -148,8 +170,26 @@ impl Collector for PoolCollector {
                 ConstCounter::new(read(counters)).encode(family.encode_family(&[("lane", *lane)])?)?;
             }
         }
-        Ok(())
+        encode_events(self.0.access_events.counters(), &mut encoder)
     }
+}
+
+/// The numbers of access events.
+fn encode_events(
+    counters: EventCounters,
+    encoder: &mut DescriptorEncoder<'_>,
+) -> Result<(), std::fmt::Error> {
+    use prometheus_client::metrics::MetricType::{Counter, Gauge};
+    let (name, help) = ("velocity_access_events_queued", "Access events that wait to be written");
+    let queued = ConstGauge::new(i64::try_from(counters.queued).unwrap_or(i64::MAX));
+    queued.encode(encoder.encode_descriptor(name, help, None, Gauge)?)?;
+    for (name, help, number) in [
+        ("velocity_access_events_written", "Access events in the database", counters.written),
+        ("velocity_access_events_lost", "Access events that are only in the log", counters.lost),
+    ] {
+        ConstCounter::new(number).encode(encoder.encode_descriptor(name, help, None, Counter)?)?;
+    }
+    Ok(())
 }
 
 /// The provisioned specs of the platform's own tables, read with the API's login: rarely, after a restart that finds a

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use velocity_store::owner::{OwnerError, OwnerPool};
-use velocity_store::platform::{AccessEventRow, write_access_events};
+use velocity_store::platform::{AccessError, AccessEventRow, write_access_events};
 
 use super::queue::{Told, to_the_log};
 use super::tally::Tally;
@@ -38,8 +38,8 @@ pub(super) struct Writer {
 enum WriteError {
     #[error("no connection")]
     Connection(#[from] OwnerError),
-    #[error("the database did not take them")]
-    Postgres(#[from] tokio_postgres::Error),
+    #[error(transparent)]
+    Refused(#[from] AccessError),
     #[error("it took longer than {} s", ATTEMPT.as_secs())]
     Slow,
 }
@@ -47,8 +47,7 @@ enum WriteError {
 impl WriteError {
     /// Whether the rows themselves are at fault, so that they would be refused again.
     fn is_of_the_rows(&self) -> bool {
-        let Self::Postgres(error) = self else { return false };
-        error.code().is_some_and(|state| ["22", "23"].iter().any(|class| state.code().starts_with(class)))
+        matches!(self, Self::Refused(error) if error.is_of_the_data())
     }
 }
 

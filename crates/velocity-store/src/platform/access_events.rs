@@ -4,7 +4,9 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
-use tokio_postgres::{Client, Error};
+use tokio_postgres::Client;
+
+use super::acting::AccessError;
 
 /// What kind of thing happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -59,7 +61,7 @@ pub struct AccessEventRow {
 
 /// Writes a batch, whole or not at all. Rows that are there already are left alone, so that a batch whose end was not seen
 /// can be sent again.
-pub async fn write_access_events(client: &Client, rows: &[AccessEventRow]) -> Result<(), Error> {
+pub async fn write_access_events(client: &Client, rows: &[AccessEventRow]) -> Result<(), AccessError> {
     let sql = "insert into platform.access_events (id, occurred_at, kind, count, actor, actor_type, strategy, path, operation,
          code, layer, detail, record_ids, fields, request_id, trace_id, ip)
        select id, occurred_at, kind, count, actor, actor_type, strategy, path, operation,
@@ -68,5 +70,6 @@ pub async fn write_access_events(client: &Client, rows: &[AccessEventRow]) -> Re
          actor_type text, strategy text, path text, operation text, code text, layer text, detail text,
          record_ids text[], fields text[], request_id text, trace_id text, ip inet)
        on conflict do nothing";
-    client.execute(sql, &[&json!(rows)]).await.map(|_| ())
+    client.execute(sql, &[&json!(rows)]).await?;
+    Ok(())
 }

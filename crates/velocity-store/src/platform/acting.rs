@@ -48,4 +48,10 @@ impl AccessError {
             .code()
             .is_none_or(|state| ["08", "53", "57"].iter().any(|class| state.code().starts_with(class)))
     }
+
+    /// Whether what was sent is at fault, so that it would be refused again.
+    pub fn is_of_the_data(&self) -> bool {
+        let Self::Postgres(error) = self else { return false };
+        error.code().is_some_and(|state| ["22", "23"].iter().any(|class| state.code().starts_with(class)))
+    }
 }
