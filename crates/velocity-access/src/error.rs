@@ -4,6 +4,7 @@ use velocity_contract::Code;
 
 use crate::claims::ClaimError;
 use crate::identity::IdentityError;
+use crate::oidc::CrossSite;
 
 /// Why a request has no identity.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -80,10 +81,11 @@ pub enum TokenRefusal {
     #[error("the session has ended: sign in again")]
     SessionEnded,
     /// A request that changes something came with a cookie and without proof that a page of ours sent it.
-    #[error(
-        "a request with the session cookie that changes something needs `X-CSRF-Token`, as `GET /auth/whoami` gives it, and must come from a page of this origin"
-    )]
-    CrossSite,
+    #[error(transparent)]
+    CrossSite(#[from] CrossSite),
+    /// The session is to be renewed, and its provider cannot be asked.
+    #[error("the sign-in provider does not answer, so the session cannot be renewed: try again in a moment")]
+    ProviderUnavailable,
     /// Another scheme than Bearer.
     #[error("the Authorization header is not `Bearer <token>`")]
     NotBearer,

@@ -35,6 +35,9 @@ pub enum StartError {
     /// The Secret that `clientSecretRef` names is not there.
     #[error("the client secret that `clientSecretRef` names is missing")]
     ClientSecret,
+    /// The installation's key for sealing does not work.
+    #[error("the installation's key for sealing does not work")]
+    SealingKey,
 }
 
 /// What strategies need from where they run.

@@ -117,7 +117,8 @@ mod tests {
             "https://v.acme.com.evil.com",
             "https://v.acme.com/",
         ] {
-            let refused = decide(&Method::POST, &[token, ("origin", origin), ("sec-fetch-site", "same-origin")]);
+            let refused =
+                decide(&Method::POST, &[token, ("origin", origin), ("sec-fetch-site", "same-origin")]);
             assert_eq!(refused, Err(CrossSite::OtherOrigin.into()), "{origin}");
         }
         for site in ["cross-site", "same-site", "none", "Same-Origin"] {

@@ -14,10 +14,14 @@ pub enum SignInError {
     #[error("the sign-in provider does not fit the AuthStrategy: {0}")]
     ProviderUnfit(&'static str),
     /// The browser has no state of a sign-in: another browser began it, or it was too long ago.
-    #[error("this browser has not begun a sign-in, or it took longer than ten minutes: start again at /auth/login")]
+    #[error(
+        "this browser has not begun a sign-in, or it took longer than ten minutes: start again at /auth/login"
+    )]
     NotBegun,
     /// The answer belongs to another sign-in than the browser's newest.
-    #[error("this answer belongs to another sign-in than the newest of this browser: start again at /auth/login")]
+    #[error(
+        "this answer belongs to another sign-in than the newest of this browser: start again at /auth/login"
+    )]
     OtherSignIn,
     /// The provider said no. The word is one of RFC 6749 or OpenID Connect, or `other`.
     #[error("the sign-in was not completed: the provider says `{0}`")]

@@ -102,7 +102,9 @@ fn half_digest(algorithm: JwtAlgorithm, text: &str) -> String {
     let kind = match algorithm {
         RS256 | PS256 | ES256 | HS256 => &digest::SHA256,
         RS384 | PS384 | ES384 | HS384 => &digest::SHA384,
-        JwtAlgorithm::RS512 | JwtAlgorithm::PS512 | JwtAlgorithm::HS512 | JwtAlgorithm::EdDSA => &digest::SHA512,
+        JwtAlgorithm::RS512 | JwtAlgorithm::PS512 | JwtAlgorithm::HS512 | JwtAlgorithm::EdDSA => {
+            &digest::SHA512
+        }
     };
     let whole = digest(kind, text.as_bytes());
     URL_SAFE_NO_PAD.encode(&whole.as_ref()[..whole.as_ref().len() / 2])

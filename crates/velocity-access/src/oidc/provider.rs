@@ -55,7 +55,7 @@ struct Document {
 pub(super) struct Discovered {
     /// How its ID tokens are checked. `name` is the exact `iss`.
     pub(super) issuer: Issuer,
-    pub(super) keys: RemoteKeys,
+    pub(super) keys: Arc<RemoteKeys>,
     pub(super) authorization: Url,
     pub(super) token: Url,
     pub(super) device: Option<Url>,
@@ -90,28 +90,38 @@ impl Provider {
     }
 
     /// What is known of the provider; where nothing is, or nothing new, it is asked.
-    pub(super) async fn discovered(&self) -> Result<Arc<Discovered>, SignInError> {
-        let known = self.current.load_full();
-        if let Some(known) = known.as_ref().filter(|known| known.found.elapsed() < FRESH) {
-            return Ok(Arc::clone(known));
+    pub(super) async fn discovered(self: &Arc<Self>) -> Result<Arc<Discovered>, SignInError> {
+        if let Some(known) = self.fresh() {
+            return Ok(known);
         }
+        // A task of its own: a caller who goes away must not cut off what others wait for.
+        let asking = Arc::clone(self);
+        tokio::spawn(async move { asking.ask().await }).await.unwrap_or(Err(SignInError::Fault))
+    }
+
+    fn fresh(&self) -> Option<Arc<Discovered>> {
+        self.current.load_full().filter(|known| known.found.elapsed() < FRESH)
+    }
+
+    async fn ask(&self) -> Result<Arc<Discovered>, SignInError> {
         let mut next = self.next.lock().await;
         // Whoever waited finds what the other found.
-        if let Some(found) = self.current.load_full().filter(|found| found.found.elapsed() < FRESH) {
+        if let Some(found) = self.fresh() {
             return Ok(found);
         }
+        let known = self.current.load_full();
         if Instant::now() < *next {
             return known.ok_or(SignInError::ProviderUnavailable);
         }
-        // Before the wait, so that a caller who goes away does not let the next one ask at once.
+        let outcome = self.discover(known.as_deref()).await;
         *next = Instant::now() + RETRY;
-        match self.discover(known.as_deref()).await {
+        match outcome {
             Ok(found) => {
                 let found = Arc::new(found);
                 self.current.store(Some(Arc::clone(&found)));
                 Ok(found)
             }
-            // An old document is better than none, as long as its answers are checked the same way.
+            // An old document is better than none: whatever it leads to is checked all the same.
             Err(error) => known.ok_or(error),
         }
     }
@@ -130,7 +140,9 @@ impl Provider {
     fn read(&self, document: Document, known: Option<&Discovered>) -> Result<Discovered, SignInError> {
         let strategy = &self.strategy;
         if !is_issuer(&document.issuer, &strategy.issuer) {
-            return Err(SignInError::ProviderUnfit("its discovery document names another issuer than its address"));
+            return Err(SignInError::ProviderUnfit(
+                "its discovery document names another issuer than its address",
+            ));
         }
         let loopback = is_loopback(&strategy.discovery_url);
         let required = |text: &str| {
@@ -146,12 +158,12 @@ impl Provider {
             clock_skew_seconds: CLOCK_SKEW_SECONDS,
             claims: strategy.claims.clone(),
         };
-        let keys = match known.filter(|known| known.keys.url() == &jwks) {
-            Some(known) => known.keys.clone(),
-            None => RemoteKeys::start(jwks, self.keys).map_err(|error| {
+        let keys = match known.filter(|known| known.keys.status().url == jwks.as_str()) {
+            Some(known) => Arc::clone(&known.keys),
+            None => Arc::new(RemoteKeys::start(jwks, self.keys).map_err(|error| {
                 tracing::error!(oidc.issuer = strategy.issuer, %error, "no client to fetch keys with");
                 SignInError::Fault
-            })?,
+            })?),
         };
         Ok(Discovered {
             issuer,
@@ -160,7 +172,10 @@ impl Provider {
             token: required(&document.token_endpoint)?,
             device: optional(document.device_authorization_endpoint)?,
             end_session: optional(document.end_session_endpoint)?,
-            proof: client_proof(self.secret.as_ref(), document.token_endpoint_auth_methods_supported.as_deref())?,
+            proof: client_proof(
+                self.secret.as_ref(),
+                document.token_endpoint_auth_methods_supported.as_deref(),
+            )?,
             names_itself: document.authorization_response_iss_parameter_supported,
             found: Instant::now(),
         })
@@ -179,7 +194,8 @@ fn is_issuer(named: &str, expected: &str) -> bool {
 pub(super) fn endpoint(text: &str, loopback: bool) -> Option<Url> {
     let url = Url::parse(text).ok()?;
     let is_secure = url.scheme() == "https" || (loopback && url.scheme() == "http" && is_loopback(&url));
-    (is_secure && url.username().is_empty() && url.password().is_none() && url.fragment().is_none()).then_some(url)
+    (is_secure && url.username().is_empty() && url.password().is_none() && url.fragment().is_none())
+        .then_some(url)
 }
 
 /// `client_secret_basic` unless the provider says that it takes the other one only.
@@ -204,7 +220,14 @@ mod tests {
         assert!(is_issuer("https://id.acme.com", "https://id.acme.com"));
         assert!(is_issuer("https://id.acme.com/", "https://id.acme.com"));
         assert!(is_issuer("https://id.acme.com/a", "https://id.acme.com/a"));
-        for other in ["https://evil.com", "https://id.acme.com/b", "http://id.acme.com", "https://id.acme.com?a", "id", ""] {
+        for other in [
+            "https://evil.com",
+            "https://id.acme.com/b",
+            "http://id.acme.com",
+            "https://id.acme.com?a",
+            "id",
+            "",
+        ] {
             assert!(!is_issuer(other, "https://id.acme.com"), "{other}");
         }
     }
@@ -213,7 +236,13 @@ mod tests {
     fn a_provider_on_the_network_cannot_point_to_this_machine_or_to_plain_http() {
         assert!(endpoint("https://id.acme.com/token", false).is_some());
         assert!(endpoint("http://localhost:1/token", true).is_some());
-        for text in ["http://localhost:1/token", "http://id.acme.com/token", "ftp://id.acme.com", "https://u@id.acme.com", "x"] {
+        for text in [
+            "http://localhost:1/token",
+            "http://id.acme.com/token",
+            "ftp://id.acme.com",
+            "https://u@id.acme.com",
+            "x",
+        ] {
             assert!(endpoint(text, false).is_none(), "{text}");
         }
         assert!(endpoint("http://id.acme.com/token", true).is_none());
@@ -227,7 +256,10 @@ mod tests {
         };
         assert!(matches!(proof(None, Some(&["client_secret_basic"])), Ok(ClientProof::Public)));
         assert!(matches!(proof(Some("s"), None), Ok(ClientProof::Basic(_))));
-        assert!(matches!(proof(Some("s"), Some(&["client_secret_post", "client_secret_basic"])), Ok(ClientProof::Basic(_))));
+        assert!(matches!(
+            proof(Some("s"), Some(&["client_secret_post", "client_secret_basic"])),
+            Ok(ClientProof::Basic(_))
+        ));
         assert!(matches!(proof(Some("s"), Some(&["client_secret_post"])), Ok(ClientProof::Post(_))));
         assert!(proof(Some("s"), Some(&["private_key_jwt"])).is_err());
     }

@@ -42,14 +42,19 @@ pub(super) struct Sealer {
 impl Sealer {
     pub(super) fn new(key: &SealingKey) -> Result<Self, SignInError> {
         let derived = |kind| derive(key, kind).map_err(|_| SignInError::Fault);
-        Ok(Self { login: derived(Kind::Login)?, device: derived(Kind::Device)?, tokens: derived(Kind::Tokens)? })
+        Ok(Self {
+            login: derived(Kind::Login)?,
+            device: derived(Kind::Device)?,
+            tokens: derived(Kind::Tokens)?,
+        })
     }
 
     /// Seals `plain`. It opens under the same `context` only.
     pub(super) fn seal(&self, kind: Kind, context: &str, plain: &[u8]) -> Result<Vec<u8>, SignInError> {
         let mut sealed = plain.to_vec();
         let aad = Aad::from(context.as_bytes());
-        let nonce = self.key(kind).seal_in_place_append_tag(aad, &mut sealed).map_err(|_| SignInError::Fault)?;
+        let nonce =
+            self.key(kind).seal_in_place_append_tag(aad, &mut sealed).map_err(|_| SignInError::Fault)?;
         sealed.extend_from_slice(nonce.as_ref());
         Ok(sealed)
     }
@@ -59,7 +64,8 @@ impl Sealer {
         let (sealed, nonce) = sealed.split_at_checked(sealed.len().checked_sub(NONCE)?)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
         let mut opened = sealed.to_vec();
-        let plain = self.key(kind).open_in_place(nonce, Aad::from(context.as_bytes()), &mut opened).ok()?.len();
+        let plain =
+            self.key(kind).open_in_place(nonce, Aad::from(context.as_bytes()), &mut opened).ok()?.len();
         opened.truncate(plain);
         Some(opened)
     }
