@@ -1,5 +1,6 @@
 //! The texts of statements, as they are sent.
 
+mod reading;
 mod search;
 
 use insta::assert_snapshot;
