@@ -4,11 +4,14 @@
 
 mod access;
 mod fields;
+mod rights;
+mod rows;
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 pub use access::{AccessChange, access_changes};
+pub use rows::{RoleRows, RowsSeen, role_rows};
 
 use crate::schema::{Index, Schema};
 
@@ -83,6 +86,7 @@ pub fn changes(old: Option<&Schema>, new: &Schema) -> Vec<Change> {
     for (part, read) in TEXTS {
         single(part, old.and_then(*read), read(new), &mut found);
     }
+    found.extend(rights::messages(old, new));
     found
 }
 

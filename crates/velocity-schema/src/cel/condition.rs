@@ -58,6 +58,18 @@ impl Condition {
         self.uses_record
     }
 
+    /// Whether the answer depends on who asks.
+    pub fn uses_actor(&self) -> bool {
+        self.compiled
+            .expr
+            .any(&|e| matches!(e.op, Op::ActorId | Op::ActorType | Op::ActorRoles | Op::ActorAttributes))
+    }
+
+    /// Whether the answer depends on when, from where or for what it is asked.
+    pub fn uses_request(&self) -> bool {
+        self.compiled.expr.any(&|e| matches!(e.op, Op::RequestTime | Op::RequestOperation | Op::RequestIp))
+    }
+
     /// Whether it uses the record and has an equal in SQL.
     pub fn is_in_sql(&self) -> bool {
         self.in_sql

@@ -1,5 +1,6 @@
 //! What the language means, by example. The bounds have tests of their own.
 
+mod conditions;
 mod errors;
 mod filters;
 mod limits;

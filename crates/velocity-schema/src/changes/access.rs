@@ -2,22 +2,27 @@
 
 use std::collections::BTreeSet;
 
+use super::rights;
 use crate::schema::{Access, Operation, Schema};
 
-/// A role whose rights on one operation are different.
+/// A role whose rights on one operation, or on one field, are different.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessChange {
     /// The role; `*` stands for everyone.
     pub role: String,
-    /// The operation.
+    /// The operation. Where it is about a field, `read` stands for all that show records, `create` and `update` for what
+    /// sets the field.
     pub operation: Operation,
     /// The field, where it is about one.
     pub field: Option<String>,
-    /// In words: `gains`, `loses`, `row filter added`, `row filter removed`, `row filter changed`.
+    /// In words: `gains`, `loses`, `row filter added`, `row filter removed`, `row filter changed`; of a field: `gains read
+    /// of field`, `loses read of field`, `sees masked`, `gains write of field`, `loses write of field`; of conditions on
+    /// requests, which are everyone's: `condition added`, `condition removed`, `condition changed`.
     pub change: &'static str,
-    /// The records that it was for before, where a row filter said so.
+    /// What held before: the condition on the records or on the request, or what was seen of the field (`in clear`,
+    /// `nothing`, `masked by …`).
     pub before: Option<String>,
-    /// The records that it is for now, where a row filter says so.
+    /// What holds now, likewise.
     pub after: Option<String>,
 }
 
@@ -54,6 +59,8 @@ pub fn access_changes(old: Option<&Schema>, new: &Schema) -> Vec<AccessChange> {
             found.push(AccessChange { role: role.to_owned(), operation, field: None, change, before, after });
         }
     }
+    rights::conditions(before, after, &mut found);
+    rights::fields(old, new, &mut found);
     found
 }
 

@@ -40,7 +40,7 @@ pub(super) fn changes(old: Option<&Schema>, new: &Schema) -> Vec<Change> {
 }
 
 /// The field that this one was, as the planner sees it: named by `renamedFrom`, and not there under its own name any more.
-fn earlier<'a>(field: &Field, old: Option<&'a Schema>, new: &Schema) -> Option<&'a Field> {
+pub(super) fn earlier<'a>(field: &Field, old: Option<&'a Schema>, new: &Schema) -> Option<&'a Field> {
     let source = field.renamed_from.as_ref()?.as_str();
     old?.field(source).filter(|before| !before.system && new.field(source).is_none())
 }

@@ -173,3 +173,151 @@ fn the_order_of_a_roles_filters_means_nothing() {
     let (one, other) = ("record.note == 'x'", "record.note == 'y'");
     assert_eq!(access(&of([one, other]), &of([other, one])), "");
 }
+
+/// The differences in rights of fields and in conditions.
+fn rights(old: &Value, new: &Value) -> String {
+    let fields = json!([{ "name": "note", "type": "string" }, { "name": "pay", "type": "number" }]);
+    let of = |access: &Value| schema(&json!({ "access": access, "fields": fields }));
+    let words = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    let lines: Vec<String> = access_changes(Some(&of(old)), &of(new))
+        .iter()
+        .map(|one| {
+            let field = one.field.as_deref().map_or_else(String::new, |field| format!(" {field}"));
+            let (before, after) = (words(&one.before), words(&one.after));
+            format!("{} {}{field} ({}) [{before} > {after}]", one.role, one.change, one.operation)
+        })
+        .collect();
+    lines.join("\n")
+}
+
+#[test]
+fn roles_gain_and_lose_fields() {
+    let with = |rules: Value| {
+        json!({ "roles": { "read": ["clerk", "boss"], "update": ["boss"], "create": ["clerk"], "delete": ["cleaner"] },
+            "fieldAccess": rules })
+    };
+    let open = with(json!([]));
+    let partial = json!({ "strategy": "partial" });
+    let masked =
+        with(json!([{ "field": "pay", "read": ["boss", "auditor"], "write": ["boss"], "masking": partial }]));
+    let hidden = with(json!([{ "field": "pay", "read": ["boss"], "write": [] }]));
+    insta::assert_snapshot!(rights(&open, &masked), @r"
+    clerk sees masked pay (read) [in clear > masked by partial (the last 4 characters stay)]
+    clerk loses write of field pay (create) [- > -]
+    ");
+    insta::assert_snapshot!(rights(&masked, &hidden), @r"
+    auditor loses read of field pay (read) [in clear > nothing]
+    clerk loses read of field pay (read) [masked by partial (the last 4 characters stay) > nothing]
+    boss loses write of field pay (update) [- > -]
+    ");
+    insta::assert_snapshot!(rights(&hidden, &open), @r"
+    clerk gains read of field pay (read) [nothing > in clear]
+    boss gains write of field pay (update) [- > -]
+    clerk gains write of field pay (create) [- > -]
+    ");
+    assert_eq!(rights(&masked, &masked), "");
+    let banded = with(json!([{ "field": "pay", "read": ["boss", "auditor"], "write": ["boss"],
+        "masking": { "strategy": "range", "rangeSize": 1000 } }]));
+    insta::assert_snapshot!(rights(&masked, &banded), @r"
+    clerk sees masked pay (read) [masked by partial (the last 4 characters stay) > masked by range (of 1000)]
+    ");
+}
+
+#[test]
+fn rights_of_a_field_without_any_role_of_its_own_are_everyones() {
+    let of = |rules: Value| json!({ "fieldAccess": rules });
+    let closed = of(json!([{ "field": "pay", "read": [], "write": [] }]));
+    insta::assert_snapshot!(rights(&of(json!([])), &closed), @r"
+    * loses read of field pay (read) [in clear > nothing]
+    * loses write of field pay (update) [- > -]
+    ");
+}
+
+#[test]
+fn a_new_field_is_gained_and_a_renamed_one_keeps_its_rights() {
+    let of = |fields: Value, rules: Value| {
+        schema(
+            &json!({ "fields": fields, "access": { "roles": { "read": ["clerk"] }, "fieldAccess": rules } }),
+        )
+    };
+    let old = of(json!([{ "name": "pay", "type": "number" }]), json!([{ "field": "pay", "read": ["boss"] }]));
+    let renamed = json!([{ "name": "wage", "type": "number", "renamedFrom": "pay" }]);
+    assert_eq!(
+        access_changes(Some(&old), &of(renamed.clone(), json!([{ "field": "wage", "read": ["boss"] }]))),
+        []
+    );
+    let lines = |new: &Schema| -> Vec<String> {
+        let all = access_changes(Some(&old), new);
+        all.iter().map(|one| format!("{} {} {}", one.role, one.change, one.field.clone().unwrap())).collect()
+    };
+    assert_eq!(lines(&of(renamed, json!([]))), ["clerk gains read of field wage"]);
+    let more = json!([{ "name": "pay", "type": "number" }, { "name": "tax", "type": "number" }]);
+    let new = of(more, json!([{ "field": "pay", "read": ["boss"] }, { "field": "tax", "read": ["boss"] }]));
+    assert_eq!(lines(&new), ["boss gains read of field tax"]);
+}
+
+#[test]
+fn conditions_come_go_and_change_for_each_operation() {
+    let rule =
+        |operations: &[&str], condition: &str| json!({ "operations": operations, "condition": condition });
+    let of = |rules: Value| json!({ "abac": rules });
+    let (a, b) = ("actor.id == 'a'", "actor.id == 'b'");
+    insta::assert_snapshot!(
+        rights(&of(json!([rule(&["read", "update"], a)])), &of(json!([rule(&["read"], a), rule(&["create"], b)]))),
+        @r"
+    * condition added (create) [- > actor.id == 'b']
+    * condition removed (update) [actor.id == 'a' > -]
+    "
+    );
+    insta::assert_snapshot!(rights(&of(json!([rule(&["read"], a)])), &of(json!([rule(&["read"], b)]))), @r"
+    * condition changed (read) [actor.id == 'a' > actor.id == 'b']
+    ");
+    assert_eq!(
+        rights(
+            &of(json!([rule(&["read"], a), rule(&["read"], b)])),
+            &of(json!([rule(&["read"], b), rule(&["read"], a)]))
+        ),
+        ""
+    );
+    let said = |message: &str| {
+        schema(
+            &json!({ "access": { "abac": [{ "operations": ["read"], "condition": a, "message": message }] } }),
+        )
+    };
+    assert_eq!(told(&said("no"), &said("never")), "~ message of condition actor.id == 'a': no → never");
+}
+
+#[test]
+fn the_records_of_a_role_are_known_before_and_after_where_they_differ() {
+    let of = |access: &Value| schema(&json!({ "access": access }));
+    let filter = |role: &str, condition: &str| json!({ "role": role, "condition": condition });
+    let old = of(&json!({ "roles": { "read": ["a", "b", "c"], "update": ["d"] },
+        "rowFilter": [filter("a", "record.note == 'x'"), filter("b", "record.note == actor.id"), filter("d", "record.note == 'd'")] }));
+    let new = of(&json!({ "roles": { "read": ["a", "b", "e"], "update": ["d"] },
+        "rowFilter": [filter("a", "record.note == 'z'"), filter("a", "record.note == 'y'"), filter("b", "record.note == actor.id")],
+        "abac": [{ "operations": ["update"], "condition": "record.note != 'q'" }] }));
+    let words = |rows: &Option<RowsSeen>| {
+        rows.as_ref().map_or_else(|| "nothing".to_owned(), |rows| format!("{:?}", rows.sources()))
+    };
+    let lines = |old: &Schema, new: &Schema| -> String {
+        let all = role_rows(Some(old), new);
+        let line = |one: &RoleRows| format!("{}: {} > {}", one.role, words(&one.before), words(&one.after));
+        all.iter().map(line).collect::<Vec<_>>().join("\n")
+    };
+    insta::assert_snapshot!(lines(&old, &new), @r#"
+    a: [["record.note == 'x'"], [], []] > [["record.note == 'y'", "record.note == 'z'"], [], []]
+    c: [[], [], []] > nothing
+    e: nothing > [[], [], []]
+    "#);
+    let wide = of(&json!({ "roles": { "read": ["a", "b", "e"] },
+        "abac": [{ "operations": ["read"], "condition": "record.note != 'q'" }, { "operations": ["read"], "condition": "actor.id != 'q'" }],
+        "rowFilter": [filter("*", "record.note != 'r'")] }));
+    insta::assert_snapshot!(lines(&new, &wide), @r#"
+    a: [["record.note == 'y'", "record.note == 'z'"], [], []] > [[], ["record.note != 'r'"], ["record.note != 'q'"]]
+    b: [["record.note == actor.id"], [], []] > [[], ["record.note != 'r'"], ["record.note != 'q'"]]
+    e: [[], [], []] > [[], ["record.note != 'r'"], ["record.note != 'q'"]]
+    "#);
+    let depends: Vec<bool> =
+        role_rows(None, &new).iter().map(|one| one.after.as_ref().unwrap().depends_on_caller()).collect();
+    assert_eq!(depends, [false, true, false]);
+}

@@ -1,5 +1,6 @@
 //! Functions and macros.
 
+use super::scope::Root;
 use super::{Checked, Checker, constant, convert};
 use crate::cel::duration;
 use crate::cel::ir::{Expr, Function, LoopKind, Op, Part, Type};
@@ -74,6 +75,7 @@ impl Checker<'_> {
 
     fn unknown(&self, name: &str, at: usize) -> Checked {
         let hint = match name {
+            "now" if self.roots.contains(&Root::Request) => "; the time is `request.time`".to_owned(),
             "now" => "; an expression has no clock".to_owned(),
             "bool" | "dyn" | "type" | "uint" | "bytes" => "; values have the types of the schema".to_owned(),
             _ if NAMES.contains(&name) => format!("; it is written `x.{name}(…)`"),
@@ -91,7 +93,11 @@ impl Checker<'_> {
 
     fn has(&mut self, args: &[Node], at: usize) -> Checked {
         let operand = self.one("has", args, at)?;
-        if !matches!(operand.op, Op::Field { .. } | Op::Member(..) | Op::Index(..) | Op::ActorAttributes) {
+        let asked_for = matches!(
+            operand.op,
+            Op::Field { .. } | Op::Member(..) | Op::Index(..) | Op::ActorAttributes | Op::RequestIp
+        );
+        if !asked_for {
             return self.refuse(operand.at, "`has` takes a field or a part of json, as in `has(self.x)`");
         }
         let op = Op::NullTest { operand: Box::new(operand), is_null: false };

@@ -228,7 +228,7 @@ proptest! {
         let (from, to) = (decimal::parse(from).unwrap(), decimal::parse(to).unwrap());
         prop_assert!(from <= number && number < to, "{} in {}", number, band);
         prop_assert_eq!(&to - &from, size.clone());
-        prop_assert!((&from / &size).is_integer() && (from % size) == BigDecimal::from(0));
+        prop_assert!((&from / &size).is_integer() && (from % size) == 0);
     }
 
     #[test]

@@ -285,7 +285,7 @@ fn range(spec: &MaskingSpec, field: &Field, at: &str, errors: &mut Violations) -
         return None;
     };
     let size = match decimal::parse(&given.to_string()) {
-        Ok(size) if size > BigDecimal::from(0) => size,
+        Ok(size) if size > 0 => size,
         Ok(_) => {
             errors.push(path, "min", "must be more than 0");
             return None;
