@@ -11,6 +11,7 @@ pub struct Readiness(Arc<Synced>);
 struct Synced {
     schemas: AtomicBool,
     strategies: AtomicBool,
+    bindings: AtomicBool,
 }
 
 impl Readiness {
@@ -24,14 +25,25 @@ impl Readiness {
         self.0.strategies.store(true, Ordering::Release);
     }
 
-    /// Whether everything has been listed once: two loads, for every request.
+    /// The bindings of the first list count, as far as they can.
+    pub fn bindings_are_synced(&self) {
+        self.0.bindings.store(true, Ordering::Release);
+    }
+
+    /// Whether everything has been listed once: three loads, for every request.
     pub(crate) fn is_synced(&self) -> bool {
-        self.0.schemas.load(Ordering::Acquire) && self.0.strategies.load(Ordering::Acquire)
+        [&self.0.schemas, &self.0.strategies, &self.0.bindings]
+            .iter()
+            .all(|synced| synced.load(Ordering::Acquire))
     }
 
     /// What is still missing.
     pub fn missing(&self) -> Vec<&'static str> {
-        let parts = [(&self.0.schemas, "schemas"), (&self.0.strategies, "strategies")];
+        let parts = [
+            (&self.0.schemas, "schemas"),
+            (&self.0.strategies, "strategies"),
+            (&self.0.bindings, "bindings"),
+        ];
         parts.iter().filter(|(synced, _)| !synced.load(Ordering::Acquire)).map(|(_, name)| *name).collect()
     }
 }

@@ -1,4 +1,4 @@
-//! From watch events to the catalog and the strategies.
+//! From watch events to the catalog.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -16,19 +16,17 @@ use velocity_schema::{Schema, SchemaPath};
 use super::Targets;
 use super::schema_index::{Load, SchemaIndex, key_of};
 use super::specs::{LoadError, ProvisionedSpecs, load};
-use super::strategy_index::{StrategyIndex, name_of};
 use crate::metrics::Metrics;
 use crate::renewal::{Renewal, Waiting};
 
 const SCHEMAS: &str = "SchemaDefinition";
-const STRATEGIES: &str = "AuthStrategy";
 /// Most events that are taken together before the catalog is published: a storm of changes swaps it once.
-const BATCH: usize = 256;
+pub(super) const BATCH: usize = 256;
 /// First pause before a provisioned spec is asked for again, doubled up to [`LOAD_PAUSE_MAX`].
 const LOAD_PAUSE: Duration = Duration::from_millis(250);
 const LOAD_PAUSE_MAX: Duration = Duration::from_secs(30);
 
-type Watched = Result<Event<DynamicObject>, watcher::Error>;
+pub(super) type Watched = Result<Event<DynamicObject>, watcher::Error>;
 type Loading = FuturesUnordered<BoxFuture<'static, Loaded>>;
 
 /// A load that came back.
@@ -230,67 +228,19 @@ impl SchemaFollower {
     }
 }
 
-/// Follows the AuthStrategies.
-pub(super) async fn follow_strategies(events: impl Stream<Item = Watched>, targets: &Targets) {
-    let mut events = pin!(events.ready_chunks(BATCH));
-    let (mut index, mut listed) = (StrategyIndex::default(), false);
-    while let Some(batch) = events.next().await {
-        for event in batch {
-            match event {
-                Ok(Event::Init) => index.begin_list(),
-                Ok(Event::InitApply(object) | Event::Apply(object)) => apply_strategy(&mut index, &object),
-                Ok(Event::InitDone) => {
-                    index.end_list();
-                    listed = true;
-                }
-                Ok(Event::Delete(object)) => index.delete(&object),
-                Err(error) => {
-                    note_error(&targets.metrics, STRATEGIES, &error);
-                    continue;
-                }
-            }
-            note_event(&targets.metrics, STRATEGIES);
-        }
-        if listed {
-            let metrics = &targets.metrics.informer;
-            targets.strategies.store(index.running());
-            set(&metrics.broken.get_or_create(&label(STRATEGIES)), index.broken());
-            metrics.synced.get_or_create(&label(STRATEGIES)).set(1);
-            targets.readiness.strategies_are_synced();
-        }
-    }
-}
-
-fn apply_strategy(index: &mut StrategyIndex, object: &DynamicObject) {
-    let name = name_of(object);
-    let before = index.problem(&name).map(str::to_owned);
-    index.apply(object);
-    match index.problem(&name) {
-        Some(problem) if before.as_deref() != Some(problem) => {
-            let strategy = name.to_string();
-            tracing::error!(
-                strategy,
-                error = problem,
-                "an AuthStrategy is not valid: nobody gets in through it"
-            );
-        }
-        _ => {}
-    }
-}
-
-fn label(kind: &'static str) -> Vec<(&'static str, &'static str)> {
+pub(super) fn label(kind: &'static str) -> Vec<(&'static str, &'static str)> {
     vec![("kind", kind)]
 }
 
-fn set(gauge: &prometheus_client::metrics::gauge::Gauge, count: usize) {
+pub(super) fn set(gauge: &prometheus_client::metrics::gauge::Gauge, count: usize) {
     gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
 }
 
-fn note_event(metrics: &Metrics, kind: &'static str) {
+pub(super) fn note_event(metrics: &Metrics, kind: &'static str) {
     metrics.informer.last_event.get_or_create(&label(kind)).set(Timestamp::now().as_second());
 }
 
-fn note_error(metrics: &Metrics, kind: &'static str, error: &dyn std::error::Error) {
+pub(super) fn note_error(metrics: &Metrics, kind: &'static str, error: &dyn std::error::Error) {
     metrics.informer.errors.get_or_create(&label(kind)).inc();
     let mut causes = error.to_string();
     let mut source = error.source();

@@ -59,30 +59,40 @@ fn strategy(key: &DevKey) -> Value {
     })
 }
 
-/// A Kubernetes API that lists `listed` and then streams what is sent, objects of either kind.
+/// A Kubernetes API that lists `listed` and then streams what is sent, objects of any of our kinds.
 pub(crate) struct Cluster {
     pub(crate) client: kube::Client,
     pub(crate) events: mpsc::UnboundedSender<Value>,
 }
 
+/// How many kinds there are.
+const KINDS: usize = 4;
+
+/// Which of the kinds an object is, or a path is about. What says nothing is a SchemaDefinition.
+fn kind_of(text: &str) -> usize {
+    ["AuthStrategy authstrategies", "RoleBinding rolebindings", "Secret secrets"]
+        .iter()
+        .position(|names| names.split(' ').any(|name| name == text))
+        .map_or(0, |position| position + 1)
+}
+
 pub(crate) fn cluster(listed: Vec<Value>) -> Cluster {
     let (events, mut sent) = mpsc::unbounded_channel::<Value>();
-    let (schemas, strategies) = (broadcast::Sender::<Value>::new(16), broadcast::Sender::<Value>::new(16));
-    let (to_schemas, to_strategies) = (schemas.clone(), strategies.clone());
+    let streams: [broadcast::Sender<Value>; KINDS] = std::array::from_fn(|_| broadcast::Sender::new(16));
+    let to = streams.clone();
+    let kind = |object: &Value| kind_of(object["kind"].as_str().unwrap_or_default());
     tokio::spawn(async move {
         while let Some(event) = sent.recv().await {
-            let to = if event["object"]["kind"] == "AuthStrategy" { &to_strategies } else { &to_schemas };
             // Until somebody watches.
-            while to.send(event.clone()).is_err() {
+            while to[kind(&event["object"])].send(event.clone()).is_err() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         }
     });
     let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
-        let is_schemas = request.uri().path().ends_with("schemadefinitions");
-        let stream = if is_schemas { schemas.subscribe() } else { strategies.subscribe() };
-        let of_kind = |object: &&Value| (object["kind"] != "AuthStrategy") == is_schemas;
-        let items: Vec<Value> = listed.iter().filter(of_kind).cloned().collect();
+        let asked = kind_of(request.uri().path().rsplit('/').next().unwrap());
+        let stream = streams[asked].subscribe();
+        let items: Vec<Value> = listed.iter().filter(|object| kind(object) == asked).cloned().collect();
         let is_watch = request.uri().query().unwrap_or("").contains("watch=true");
         async move {
             let body = if is_watch {
@@ -117,13 +127,7 @@ impl Drop for Running {
 fn run(client: kube::Client, stored: Arc<Stored>) -> Running {
     let (catalog, readiness, metrics) =
         (CurrentCatalog::default(), Readiness::default(), Metrics::new(Vec::new()));
-    let targets = Targets {
-        catalog: catalog.clone(),
-        strategies: Strategies::default(),
-        readiness: readiness.clone(),
-        metrics: Arc::clone(&metrics),
-        records: None,
-    };
+    let targets = Targets::new(catalog.clone(), Strategies::default(), readiness.clone(), Arc::clone(&metrics));
     Running { catalog, metrics, readiness, task: tokio::spawn(informer::run(client, stored, targets)) }
 }
 
@@ -199,11 +203,11 @@ async fn a_status_older_than_the_store_is_not_waited_for() {
 
 /// A Kubernetes API that answers the first list and fails ever after.
 fn failing_after_the_list(listed: Vec<Value>) -> kube::Client {
-    let listed_once = Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
+    let listed_once: Arc<[AtomicBool; KINDS]> = Arc::new(std::array::from_fn(|_| AtomicBool::new(false)));
     let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
-        let is_schemas = request.uri().path().ends_with("schemadefinitions");
-        let again = listed_once[usize::from(is_schemas)].swap(true, Ordering::Relaxed);
-        let items = if is_schemas { listed.clone() } else { Vec::new() };
+        let asked = kind_of(request.uri().path().rsplit('/').next().unwrap());
+        let again = listed_once[asked].swap(true, Ordering::Relaxed);
+        let items = if asked == 0 { listed.clone() } else { Vec::new() };
         async move {
             if again {
                 return Err(std::io::Error::other("nobody there"));
@@ -246,13 +250,12 @@ async fn a_blocked_schema_a_strategy_and_a_token_are_all_it_takes_to_serve() {
     record_provisioned(&app.database.owner().await, &provisioned).await.unwrap();
     let blocked = object("order", 2, &spec("order", &["b"]), Some(&hash(&stored)));
     let cluster = cluster(vec![blocked, strategy(&key)]);
-    let targets = Targets {
-        catalog: app.catalog.clone(),
-        strategies: app.strategies.clone(),
-        readiness: app.readiness.clone(),
-        metrics: app.metrics.clone(),
-        records: None,
-    };
+    let targets = Targets::new(
+        app.catalog.clone(),
+        app.strategies.clone(),
+        app.readiness.clone(),
+        app.metrics.clone(),
+    );
     let specs = Arc::new(StoredSpecs::new(app.database.api_url()).unwrap());
     let running = tokio::spawn(informer::run(cluster.client, specs, targets));
     until("the stored spec", || served(&app.catalog, "order") == Some(hash(&stored))).await;

@@ -79,13 +79,12 @@ impl World {
             specs: StoredSpecs::new(app.database.api_url()).unwrap(),
             loads: AtomicUsize::new(0),
         });
-        let targets = Targets {
-            catalog: app.catalog.clone(),
-            strategies: Strategies::default(),
-            readiness: app.readiness.clone(),
-            metrics: app.metrics.clone(),
-            records: None,
-        };
+        let targets = Targets::new(
+            app.catalog.clone(),
+            Strategies::default(),
+            app.readiness.clone(),
+            app.metrics.clone(),
+        );
         let before = app.catalog.load_full();
         let informer = tokio::spawn(informer::run(cluster.client, Arc::<Counted>::clone(&specs), targets));
         // Until the informer has put its own catalog in place.
