@@ -103,7 +103,8 @@ mod tests {
     #[test]
     fn a_role_that_allows_nothing_here_is_denied_and_the_reason_names_what_would_do() {
         let ravi = identity(&["reader"]);
-        let decision = decide(schema().access(), &ravi, Operation::Update);
+        let schema = schema();
+        let decision = decide(schema.access(), &ravi, Operation::Update);
         assert_eq!(
             decision,
             Decision::Denied { reason: "`update` needs one of the roles: writer".to_owned() }

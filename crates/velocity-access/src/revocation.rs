@@ -196,28 +196,21 @@ impl Revocations {
     /// Lets an identity pass whose credential and actor are not revoked. Waits for an answer where the last one is too
     /// old; where none comes, the request is refused unless its strategy says `failOpen`.
     pub async fn check(&self, identity: &Identity, fail_open: bool, now: Timestamp) -> Result<(), AuthError> {
-        let fresh = {
-            let state = self.0.state();
-            if state.is_revoked(identity, now) {
-                return Err(TokenRefusal::Revoked.into());
+        if !self.0.state().is_fresh(Instant::now()) {
+            // Boxed, so that the future of every request does not carry the state of the rare path.
+            let answer = Box::pin(self.0.fresh(Instant::now()));
+            let answered = if fail_open {
+                tokio::time::timeout(FAIL_OPEN_WAIT, answer).await.unwrap_or(Ok(()))
+            } else {
+                answer.await
+            };
+            if let Err(error) = answered {
+                tracing::warn!(%error, fail_open, "revocations cannot be checked");
+                // What is known to be revoked is not let in by an outage either.
+                if !fail_open && !self.0.state().is_revoked(identity, now) {
+                    return Err(AuthError::RevocationUnavailable);
+                }
             }
-            state.is_fresh(Instant::now())
-        };
-        if fresh {
-            return Ok(());
-        }
-        // Boxed, so that the future of every request does not carry the state of the rare path.
-        let answer = Box::pin(self.0.fresh(Instant::now()));
-        let answered = if fail_open {
-            tokio::time::timeout(FAIL_OPEN_WAIT, answer).await.unwrap_or(Ok(()))
-        } else {
-            answer.await
-        };
-        if let Err(error) = answered
-            && !fail_open
-        {
-            tracing::warn!(%error, "revocations cannot be checked");
-            return Err(AuthError::RevocationUnavailable);
         }
         if self.0.state().is_revoked(identity, now) {
             return Err(TokenRefusal::Revoked.into());
@@ -296,8 +289,7 @@ impl Inner {
 async fn ask(inner: Weak<Inner>, change: i64) -> Result<(), StoreUnavailable> {
     let Some(inner) = inner.upgrade() else { return Ok(()) };
     let landing = Landing(Arc::clone(&inner));
-    let asked = tokio::time::timeout(ANSWER_TIMEOUT, read_all(&inner, change)).await;
-    let result = asked.unwrap_or_else(|_| Err(StoreUnavailable::new("no answer in time")));
+    let result = read_all(&inner, change).await;
     {
         let mut state = inner.state();
         match &result {
@@ -319,7 +311,8 @@ async fn ask(inner: Weak<Inner>, change: i64) -> Result<(), StoreUnavailable> {
 async fn read_all(inner: &Inner, mut change: i64) -> Result<Instant, StoreUnavailable> {
     loop {
         let asked = Instant::now();
-        let changes = inner.source.since(change).await?;
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, inner.source.since(change)).await;
+        let changes = answer.unwrap_or_else(|_| Err(StoreUnavailable::new("no answer in time")))?;
         let Some(last) = changes.iter().map(|change| change.change).max() else { return Ok(asked) };
         if last <= change {
             return Err(StoreUnavailable::new("the numbers of changes go backwards"));

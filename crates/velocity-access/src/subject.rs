@@ -263,7 +263,8 @@ impl Subject {
         rules.filter(|condition| condition.uses_record()).collect()
     }
 
-    pub(crate) fn layers(&self) -> Layers {
+    /// Which layers stand.
+    pub fn layers(&self) -> Layers {
         self.layers
     }
 
@@ -280,7 +281,7 @@ impl Subject {
     }
 
     /// Every role that the caller holds for the operation, sorted.
-    pub(crate) fn all_roles(&self, operation: Operation) -> Vec<&str> {
+    pub fn all_roles(&self, operation: Operation) -> Vec<&str> {
         let own = self.identity.roles().iter().map(String::as_str);
         let bound = self.bound.iter().flat_map(|bound| bound.iter());
         let given = bound

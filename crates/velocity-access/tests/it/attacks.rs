@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use velocity_access::{AuthError, Authenticator, ClaimError, IdentityError, TokenRefusal};
 
 use crate::signer::{
-    AUDIENCE, ISSUER, NOW, Signer, authenticate, claims, issuer, merged, now, refusal, start, trusting,
+    AUDIENCE, ISSUER, NOW, Signer, authenticate, authorize, claims, issuer, merged, now, refusal, start,
+    trusting,
 };
 
 fn key() -> Signer {
@@ -270,10 +271,10 @@ async fn no_credential_another_scheme_and_two_headers_are_told_apart() {
     let key = key();
     let authenticator = trusting(&key);
     let header = format!("Bearer {}", key.token());
-    let ask = |headers: Vec<&'static [u8]>| authenticator.authenticate(headers, now());
+    let ask = async |headers: Vec<&'static [u8]>| authorize(&authenticator, &headers, now()).await;
     assert_eq!(ask(vec![]).await, Err(AuthError::Required));
     assert_eq!(ask(vec![b"Basic dXNlcjpwYXNz"]).await, Err(TokenRefusal::NotBearer.into()));
-    let twice = authenticator.authenticate([header.as_bytes(), header.as_bytes()], now()).await;
+    let twice = authorize(&authenticator, &[header.as_bytes(), header.as_bytes()], now()).await;
     assert_eq!(twice, Err(TokenRefusal::Ambiguous.into()));
     let codes = [AuthError::Required, TokenRefusal::Ambiguous.into()].map(|error| error.code().as_str());
     assert_eq!(codes, ["AUTH_REQUIRED", "AUTH_INVALID_TOKEN"]);

@@ -7,11 +7,11 @@ use jsonwebtoken::Algorithm;
 use serde_json::json;
 use velocity_access::{AuthError, Authenticator, Identity, TokenRefusal};
 
-use crate::signer::{NOW, Signer, now, trusting};
+use crate::signer::{NOW, Signer, authorize, now, trusting};
 
 async fn at(authenticator: &Authenticator, token: &str, time: Timestamp) -> Result<Arc<Identity>, AuthError> {
     let header = format!("Bearer {token}");
-    authenticator.authenticate([header.as_bytes()], time).await
+    authorize(authenticator, &[header.as_bytes()], time).await
 }
 
 #[tokio::test]

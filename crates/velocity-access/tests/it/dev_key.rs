@@ -6,9 +6,7 @@ use jiff::Timestamp;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::{Map, Value, json};
-use velocity_access::{
-    AuthStrategy, Authenticator, DEV_AUDIENCE, DEV_ISSUER, DevKey, RemoteKeySettings, TokenRefusal,
-};
+use velocity_access::{AuthStrategy, Authenticator, Context, DEV_AUDIENCE, DEV_ISSUER, DevKey, TokenRefusal};
 
 use crate::signer::{authenticate, now, refusal};
 
@@ -19,7 +17,7 @@ fn mint(key: &DevKey, at: Timestamp) -> String {
 
 fn trusting(key: &DevKey) -> Authenticator {
     let strategy = AuthStrategy::parse(&key.strategy()).unwrap();
-    Authenticator::start("platform/dev", strategy, RemoteKeySettings::default()).unwrap()
+    Authenticator::start("platform/dev", strategy, Context::default()).unwrap()
 }
 
 #[tokio::test]

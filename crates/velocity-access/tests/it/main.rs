@@ -8,11 +8,14 @@
 #![expect(clippy::needless_pass_by_value, reason = "JSON literals are passed as they are written")]
 
 mod algorithms;
+mod api_keys;
 mod attacks;
 mod caching;
 mod dev_key;
 mod fuzz;
 mod key_server;
 mod published_keys;
+mod revocations;
 mod signer;
+mod store;
 mod strategies;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
-use velocity_access::{Authenticator, KeySourceStatus, RemoteKeySettings, TokenRefusal};
+use velocity_access::{Authenticator, Context, KeySourceStatus, RemoteKeySettings, TokenRefusal};
 
 use crate::key_server::{Answer, KeyServer};
 use crate::signer::{Signer, authenticate, claims, issuer, refusal, strategy};
@@ -30,7 +30,12 @@ fn patient() -> RemoteKeySettings {
 
 fn start(url: &str, settings: RemoteKeySettings) -> Authenticator {
     let published = json!({ "jwks": null, "jwksUrl": url, "algorithms": ["ES256", "RS256"] });
-    Authenticator::start("platform/test", strategy(&[issuer(&[], published)]), settings).unwrap()
+    Authenticator::start(
+        "platform/test",
+        strategy(&[issuer(&[], published)]),
+        Context { keys: settings, ..Context::default() },
+    )
+    .unwrap()
 }
 
 /// The state of the only source once the first attempt to fetch is over.

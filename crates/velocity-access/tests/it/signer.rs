@@ -10,11 +10,13 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue, Method};
 use jiff::Timestamp;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
-use velocity_access::{AuthError, AuthStrategy, Authenticator, Identity, RemoteKeySettings, TokenRefusal};
+use velocity_access::{AuthError, AuthStrategy, Authenticator, Context, Credentials, Identity, TokenRefusal};
 
 /// The time at which the tests happen.
 pub(crate) const NOW: i64 = 2_000_000_000;
@@ -152,7 +154,7 @@ pub(crate) fn strategy(issuers: &[Value]) -> AuthStrategy {
 }
 
 pub(crate) fn start(issuers: &[Value]) -> Authenticator {
-    Authenticator::start("platform/test", strategy(issuers), RemoteKeySettings::default()).unwrap()
+    Authenticator::start("platform/test", strategy(issuers), Context::default()).unwrap()
 }
 
 /// An authenticator that takes the tokens of one key.
@@ -165,7 +167,26 @@ pub(crate) async fn authenticate(
     token: &str,
 ) -> Result<Arc<Identity>, AuthError> {
     let header = format!("Bearer {token}");
-    authenticator.authenticate([header.as_bytes()], now()).await
+    authorize(authenticator, &[header.as_bytes()], now()).await
+}
+
+/// What the strategy makes of these `Authorization` headers, where no other is asked.
+pub(crate) async fn authorize(
+    authenticator: &Authenticator,
+    values: &[&[u8]],
+    now: Timestamp,
+) -> Result<Arc<Identity>, AuthError> {
+    let mut headers = HeaderMap::new();
+    for value in values {
+        // What no header can hold does not reach us.
+        let Ok(value) = HeaderValue::from_bytes(value) else { return Err(TokenRefusal::Malformed.into()) };
+        headers.append(AUTHORIZATION, value);
+    }
+    let credentials = Credentials { headers: &headers, method: &Method::GET, ip: None };
+    match authenticator.authenticate(&credentials, now).await? {
+        Some(identity) => Ok(identity),
+        None => Err(authenticator.why_not(&credentials)),
+    }
 }
 
 /// Why a token is refused.

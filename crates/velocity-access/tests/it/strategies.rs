@@ -40,18 +40,33 @@ fn a_whole_strategy_is_taken() {
 }
 
 #[test]
-fn types_and_blocks_that_are_not_supported_yet_are_refused_by_name() {
-    let oidc = json!({ "discoveryUrl": "https://x", "clientId": "c", "redirectUri": "https://y" });
-    for (spec, path) in [
-        (json!({ "type": "oidc", "oidc": oidc }), "spec.type"),
-        (json!({ "type": "apiKey", "apiKey": {} }), "spec.type"),
-        (json!({ "type": "composite", "composite": { "strategies": [{ "name": "a" }] } }), "spec.type"),
-        (merged(jwt(&[good()]), json!({ "revocation": { "failOpen": false } })), "spec.revocation"),
+fn keys_and_composites_are_taken_with_what_they_say_about_revocations() {
+    let composite = json!({ "type": "composite", "composite": { "strategies": [{ "name": "a" }, { "name": "a", "namespace": "b" }] } });
+    for spec in [
+        json!({ "type": "apiKey", "apiKey": {}, "revocation": { "failOpen": true } }),
+        merged(jwt(&[good()]), json!({ "revocation": { "failOpen": false } })),
+        composite.clone(),
     ] {
-        let found = violations(spec);
-        assert_eq!(found.len(), 1, "{found:?}");
-        assert_eq!(found[0].0, path);
-        assert!(found[0].1.contains("not supported yet"), "{found:?}");
+        assert_eq!(violations(spec), []);
+    }
+    let parsed = AuthStrategy::parse(&serde_json::from_value(composite.clone()).unwrap()).unwrap();
+    let members: Vec<String> = parsed.members("home").unwrap().iter().map(ToString::to_string).collect();
+    assert_eq!(members, ["home/a", "b/a"]);
+    assert_eq!(paths(merged(composite, json!({ "revocation": { "failOpen": true } }))), ["spec.revocation"]);
+}
+
+#[test]
+fn the_members_of_a_composite_are_named_once_each() {
+    let composite = |members: Value| json!({ "type": "composite", "composite": { "strategies": members } });
+    let member = |name: &str| json!({ "name": name });
+    for (members, path) in [
+        (json!([]), "spec.composite.strategies"),
+        (json!(vec![member("a"); 17]), "spec.composite.strategies"),
+        (json!([member("a"), member("a")]), "spec.composite.strategies[1]"),
+        (json!([member("")]), "spec.composite.strategies[0].name"),
+        (json!([{ "name": "a", "namespace": "" }]), "spec.composite.strategies[0].namespace"),
+    ] {
+        assert_eq!(paths(composite(members.clone())), [path], "{members}");
     }
 }
 
@@ -61,7 +76,7 @@ fn the_block_named_by_type_is_there_and_no_other() {
     assert_eq!(paths(merged(jwt(&[good()]), json!({ "apiKey": {} }))), ["spec.apiKey"]);
     assert_eq!(
         paths(json!({ "type": "apiKey", "jwt": { "issuers": [good()] } })),
-        ["spec.jwt", "spec.apiKey", "spec.type"]
+        ["spec.jwt", "spec.apiKey"]
     );
 }
 
@@ -166,11 +181,11 @@ fn issuers_and_key_ids_are_unique() {
 #[test]
 fn all_violations_come_at_once() {
     let bad = json!({ "issuer": "", "audience": [], "clockSkew": "x", "jwks": null });
-    let found = paths(merged(jwt(&[merged(good(), bad), good(), good()]), json!({ "revocation": {} })));
+    let found = paths(merged(jwt(&[merged(good(), bad), good(), good()]), json!({ "apiKey": {} })));
     assert_eq!(
         found,
         [
-            "spec.revocation",
+            "spec.apiKey",
             "spec.jwt.issuers[0].issuer",
             "spec.jwt.issuers[0].audience",
             "spec.jwt.issuers[0].clockSkew",
