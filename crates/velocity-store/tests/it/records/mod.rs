@@ -9,4 +9,5 @@ mod once;
 mod search;
 mod shapes;
 mod singles;
+mod views;
 mod world;
