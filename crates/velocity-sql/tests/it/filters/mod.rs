@@ -1,5 +1,6 @@
 //! CEL and SQL give the same answer: random filters over random records, and row filters as real policies.
 
+mod conditions;
 mod random;
 
 use tokio_postgres::{Client, SimpleQueryMessage};
