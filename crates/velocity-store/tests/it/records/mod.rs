@@ -6,6 +6,7 @@ mod bulk;
 mod history;
 mod lists;
 mod once;
+mod policies;
 mod search;
 mod shapes;
 mod singles;
