@@ -1,9 +1,11 @@
 //! Settings, one struct per concern, each default with its reason.
 
 use std::num::NonZeroU32;
+use std::str::FromStr;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use velocity_access::Layers;
 use velocity_schema::schema::StrategyRef;
 
 /// Everything that can be set about the HTTP API. The database has settings of its own in the store.
@@ -20,6 +22,45 @@ pub struct Config {
     pub default_strategy: Option<StrategyRef>,
     /// Proxies whose `X-Forwarded-For` is believed. From any other peer the header means nothing.
     pub trusted_proxies: Vec<IpNet>,
+    /// The layers of access that stand: all, but in tests that take one away to see what it is for.
+    pub layers: Layers,
+    /// What API keys that are made here say they are for.
+    pub environment: Environment,
+}
+
+/// The environment in API keys, `vel_<environment>_…`, so that people and secret scanners can tell them apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Environment(String);
+
+impl Environment {
+    /// Longest name.
+    const MAX: usize = 16;
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for Environment {
+    fn default() -> Self {
+        Self("prod".to_owned())
+    }
+}
+
+/// A name that does not fit into a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an environment is 1 to {} lower-case letters and digits, such as `prod`", Environment::MAX)]
+pub struct InvalidEnvironment;
+
+impl FromStr for Environment {
+    type Err = InvalidEnvironment;
+
+    fn from_str(text: &str) -> Result<Self, InvalidEnvironment> {
+        let fits = (1..=Self::MAX).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+        if fits { Ok(Self(text.to_owned())) } else { Err(InvalidEnvironment) }
+    }
 }
 
 /// Limits of connections.

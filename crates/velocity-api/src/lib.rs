@@ -10,6 +10,7 @@
 //! [`Strategies`]; [`serve()`] answers requests over them and [`serve_metrics`] is for a port of its own.
 
 mod access_events;
+mod access_log;
 mod catalog;
 mod client;
 mod config;
@@ -18,6 +19,7 @@ mod database;
 mod describe;
 mod envelope;
 mod error;
+mod guard;
 mod handlers;
 pub mod informer;
 mod kept;
@@ -26,6 +28,7 @@ mod once_more;
 mod present;
 mod rate_limit;
 mod readiness;
+mod references;
 mod renewal;
 mod request;
 mod revocation_source;
@@ -34,6 +37,7 @@ mod scope;
 mod serve;
 mod state;
 mod strategies;
+mod told;
 mod unread;
 
 use std::sync::Arc;
@@ -42,7 +46,7 @@ use tokio::net::TcpListener;
 
 pub use access_events::{AccessEvent, AccessEventLimits, AccessEvents};
 pub use catalog::{Catalog, CurrentCatalog, Found};
-pub use config::{Config, ConnectionConfig, RateConfig, RequestConfig};
+pub use config::{Config, ConnectionConfig, Environment, InvalidEnvironment, RateConfig, RequestConfig};
 pub use database::{Database, OpenError, StoredSpecs};
 pub use metrics::Metrics;
 pub use readiness::Readiness;
@@ -60,7 +64,8 @@ pub async fn serve_metrics(listener: TcpListener, metrics: Arc<Metrics>, shutdow
 pub async fn serve(listener: TcpListener, api: Api, shutdown: impl Future<Output = ()>) {
     let config = api.config().clone();
     let metrics = Arc::clone(api.metrics());
-    let envelope = envelope::Envelope::new(Arc::clone(&metrics), config.requests.deadline);
+    let events = Some(api.database().access_events().clone());
+    let envelope = envelope::Envelope::new(Arc::clone(&metrics), config.requests.deadline, events);
     let once_more = once_more::OnceMore::new(api.clone());
     let database = api.database().clone();
     let router = routes::routes().with_state(api).layer(once_more).layer(envelope);

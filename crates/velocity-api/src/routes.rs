@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{delete as delete_route, get, post};
 use http::header::CONTENT_TYPE;
 
 use crate::handlers::{
-    bulk, create, delete, describe, export, fallback, history, list, operations, patch, platform, read,
+    auth, bulk, create, delete, describe, export, fallback, history, list, operations, patch, platform, read,
     replace, undelete,
 };
 use crate::metrics::Metrics;
@@ -51,8 +51,19 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     on("GET", "/api/openapi.json", "openapi"),
     on("GET", "/api", "listSchemas"),
     on("GET", "/auth/whoami", "whoami"),
+    on("GET", "/auth/login", "login"),
+    on("GET", "/auth/callback", "loginCallback"),
+    on("POST", "/auth/logout", "logout"),
+    on("POST", "/auth/device", "deviceLogin"),
     on("POST", "/platform/plan", "plan"),
     on("GET", "/platform/drift", "drift"),
+    on("GET", "/platform/api-keys", "listApiKeys"),
+    on("POST", "/platform/api-keys", "createApiKey"),
+    on("DELETE", "/platform/api-keys/{id}", "revokeApiKey"),
+    on("POST", "/platform/api-keys/{id}/rotate", "rotateApiKey"),
+    on("GET", "/platform/revocations", "listRevocations"),
+    on("POST", "/platform/revocations", "revoke"),
+    on("DELETE", "/platform/revocations/{id}", "liftRevocation"),
     on("GET", "/healthz", "healthz"),
     on("GET", "/readyz", "readyz"),
     on("GET", "/version", "version"),
@@ -87,10 +98,6 @@ const LATER_ELSEWHERE: &[(&str, &str)] = &[
     ("/api/{org}/search", "search across schemas"),
     ("/docs", "the API browser"),
     ("/platform/{*rest}", "administration"),
-    ("/auth/login", "browser login"),
-    ("/auth/callback", "browser login"),
-    ("/auth/logout", "browser login"),
-    ("/auth/device", "device login"),
 ];
 
 /// The routes of the API, without the envelope around them.
@@ -110,9 +117,18 @@ pub(crate) fn routes() -> Router<Api> {
         .route(&of_schema("/schema.json"), get(describe::json_schema))
         .route("/api", get(describe::list_schemas))
         .route("/api/openapi.json", get(describe::openapi))
-        .route("/auth/whoami", get(operations::whoami))
+        .route("/auth/whoami", get(auth::whoami))
+        .route("/auth/login", get(auth::start_login))
+        .route("/auth/callback", get(auth::finish_login))
+        .route("/auth/logout", post(auth::log_out))
+        .route("/auth/device", post(auth::device_login))
         .route("/platform/plan", post(platform::plan_schema))
         .route("/platform/drift", get(platform::show_drift))
+        .route("/platform/api-keys", get(platform::list_keys).post(platform::create_key))
+        .route("/platform/api-keys/{id}", delete_route(platform::revoke_key))
+        .route("/platform/api-keys/{id}/rotate", post(platform::rotate_key))
+        .route("/platform/revocations", get(platform::list_revoked).post(platform::create_revocation))
+        .route("/platform/revocations/{id}", delete_route(platform::lift))
         .route("/healthz", get(operations::healthz))
         .route("/readyz", get(operations::readyz))
         .route("/version", get(operations::version));

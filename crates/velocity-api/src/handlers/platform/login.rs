@@ -7,7 +7,7 @@ use velocity_schema::{Schema, SchemaPath};
 use velocity_sql::ddl::Live;
 use velocity_store::ddl::{CatalogError, Reader, read_as};
 use velocity_store::owner::{OwnerConnection, OwnerError, OwnerPool};
-use velocity_store::platform::{ProvisionedSpec, provisioned_by_path};
+use velocity_store::platform::{AccessError, ProvisionedSpec, provisioned_by_path};
 use velocity_store::records::RecordError;
 use velocity_store::wire::{Ran, Unavailable, UnavailableReason, WireError};
 
@@ -46,6 +46,11 @@ impl Login {
 pub(super) struct View(OwnerConnection);
 
 impl View {
+    /// The connection, for the platform's tables.
+    pub(super) fn connection(&mut self) -> &mut OwnerConnection {
+        &mut self.0
+    }
+
     /// What the database has for the schema.
     pub(super) async fn live(&mut self, schema: &Schema) -> Result<Live, ApiError> {
         match read_as(self.0.client(), schema, Reader::ApiLogin).await {
@@ -80,6 +85,11 @@ fn unavailable(reason: UnavailableReason) -> ApiError {
         source: Box::new(WireError::from(unavailable)),
     }
     .into()
+}
+
+/// Why keys and revocations could not be read or changed.
+pub(super) fn refused(error: AccessError) -> ApiError {
+    if error.is_unavailable() { unavailable(UnavailableReason::ConnectionLost) } else { fault(error) }
 }
 
 /// A fault of ours, with its cause for the log.
