@@ -95,6 +95,14 @@ impl View {
         self.sight(position) != Sight::Hidden
     }
 
+    /// The view with the fields that are seen like this in clear.
+    #[cfg(feature = "removable-layers")]
+    #[must_use]
+    pub fn lifting(&self, lifted: Sight) -> Self {
+        let Some(sights) = &self.0 else { return Self::whole() };
+        Self::of(sights.iter().map(|sight| if *sight == lifted { Sight::Clear } else { *sight }).collect())
+    }
+
     /// The view without the fields that `keep` refuses. `id` and `version` stay: a record is not told from another
     /// without them.
     #[must_use]

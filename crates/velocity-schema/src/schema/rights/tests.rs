@@ -86,6 +86,18 @@ fn of_a_field_that_is_not_there_a_restricted_caller_sees_and_sets_nothing() {
     assert!(!view.is_clear(1_000) && !rights.allows(1_000));
 }
 
+#[cfg(feature = "removable-layers")]
+#[test]
+fn lifting_one_sight_leaves_the_other() {
+    let schema = schema(&json!([{"field": "one", "read": []},
+        {"field": "two", "read": [], "masking": {"strategy": "redact"}}]));
+    let view = schema.view(&|_| false);
+    let sights = |view: &View| ["one", "two", "three"].map(|name| view.sight(schema.position(name).unwrap()));
+    assert_eq!(sights(&view.lifting(Sight::Hidden)), [Sight::Clear, Sight::Masked, Sight::Clear]);
+    assert_eq!(sights(&view.lifting(Sight::Masked)), [Sight::Hidden, Sight::Clear, Sight::Clear]);
+    assert_eq!(view.lifting(Sight::Hidden).lifting(Sight::Masked), View::whole());
+}
+
 /// One of four roles by its number.
 const ROLES: [&str; 4] = ["a", "b", "c", "d"];
 
