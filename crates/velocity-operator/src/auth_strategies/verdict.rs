@@ -3,7 +3,7 @@
 use kube::api::DynamicObject;
 use serde_json::Value as Json;
 use velocity_access::AuthStrategy;
-use velocity_contract::auth_strategy::{AuthStrategySpec, SecretKeyRef};
+use velocity_contract::auth_strategy::{AuthStrategySpec, AuthStrategyType, SecretKeyRef};
 use velocity_contract::vouching::{cycle, may_vouch, members, refusal};
 use velocity_schema::schema::StrategyRef;
 
@@ -81,6 +81,15 @@ pub(super) fn verdict(
             ),
         );
     }
+    let nested: Vec<String> =
+        members.iter().filter(|m| is_composite(m, others)).map(ToString::to_string).collect();
+    if !nested.is_empty() {
+        let message = format!(
+            "spec.composite.strategies: {} is a composite itself: list its members here instead",
+            nested.join(", ")
+        );
+        return refused("NestedComposite", message);
+    }
     let missing: Vec<String> =
         members.iter().filter(|member| !others.is_there(member)).map(ToString::to_string).collect();
     if !missing.is_empty() {
@@ -90,6 +99,10 @@ pub(super) fn verdict(
         return refused("SecretMissing", format!("spec.oidc.clientSecretRef: {why}"));
     }
     Verdict { ready: true, reason: "Accepted", message: "credentials are checked against it".to_owned() }
+}
+
+fn is_composite(name: &StrategyRef, others: &dyn Others) -> bool {
+    others.find(name).is_some_and(|spec| spec.kind == AuthStrategyType::Composite)
 }
 
 fn way_without_an_end(own: &StrategyRef, spec: &AuthStrategySpec, others: &dyn Others) -> Option<String> {
@@ -170,6 +183,14 @@ mod tests {
             );
         }
         assert!(judge("evil-shop-sales/all", &composite(&["evil-shop-sales/own"]), &all).ready);
+    }
+
+    #[test]
+    fn a_composite_in_a_composite_is_refused_as_the_api_does_not_run_it() {
+        let all = [("p/inner", composite(&["p/keys"])), ("p/keys", keys())];
+        let refused = judge("p/outer", &composite(&["p/keys", "p/inner"]), &all);
+        assert_eq!(refused.reason, "NestedComposite");
+        assert!(refused.message.contains("p/inner is a composite itself"), "{}", refused.message);
     }
 
     #[test]

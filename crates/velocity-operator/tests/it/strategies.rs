@@ -56,8 +56,8 @@ async fn composites_in_a_circle_are_refused_until_one_of_them_lets_go() {
     let patch = json!({"spec": composite(&[(HOME, "keys")])});
     let api = world.others::<AuthStrategy>(HOME);
     api.patch("b", &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
-    until(&world, "a", "Accepted").await;
     until(&world, "b", "Accepted").await;
+    until(&world, "a", "NestedComposite").await;
 }
 
 #[tokio::test]
