@@ -17,10 +17,21 @@ use crate::identity::{
 /// Most bindings of one actor in one namespace.
 const MAX_BINDINGS: usize = 256;
 
-/// Why a binding gives nothing. The text is for whoever wrote it.
+/// Why a binding gives nothing: everything that is wrong with it. The texts are for whoever wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct InvalidBinding(String);
+#[error("{}", .0.join("; "))]
+pub struct InvalidBinding(Vec<String>);
+
+impl InvalidBinding {
+    fn one(problem: impl Into<String>) -> Self {
+        Self(vec![problem.into()])
+    }
+
+    /// Each problem, beginning with its field.
+    pub fn problems(&self) -> &[String] {
+        &self.0
+    }
+}
 
 /// One validated RoleBinding.
 #[derive(Debug, Clone)]
@@ -43,44 +54,36 @@ struct BindingScope {
 }
 
 impl Binding {
-    /// The validated form of the RoleBinding `name`, or the first thing that is wrong with it.
+    /// The validated form of the RoleBinding `name`, or everything that is wrong with it.
     pub fn parse(name: &str, spec: &RoleBindingSpec) -> Result<Self, InvalidBinding> {
-        let wrong = |text: String| Err(InvalidBinding(text));
+        let mut problems = Vec::new();
         if !is_plain(&spec.actor) || spec.actor == "*" {
-            return wrong(
-                "actor: must be one actor, 1 to 256 bytes of text without control characters".to_owned(),
-            );
+            problems
+                .push("actor: must be one actor, 1 to 256 bytes of text without control characters".into());
         }
         if spec.roles.is_empty() && spec.attributes.is_empty() {
-            return wrong("gives nothing: list roles, attributes, or both".to_owned());
+            problems.push("roles: gives nothing: list roles, attributes, or both".into());
         }
-        if spec.roles.iter().any(|role| role == PLATFORM_ADMIN) {
-            return wrong(format!(
-                "roles: `{PLATFORM_ADMIN}` comes from the installation's own strategy, never from a binding"
-            ));
+        spec.roles.iter().filter_map(|role| role_problem(role)).for_each(|problem| problems.push(problem));
+        let attributes = checked_attributes(&spec.attributes)
+            .map_err(|error| problems.push(format!("attributes: {error}")))
+            .unwrap_or_default();
+        let expires_at =
+            spec.expires_at.as_deref().map(str::parse::<Timestamp>).transpose().unwrap_or_else(|_| {
+                problems.push("expiresAt: is not a time such as 2027-01-01T00:00:00Z".into());
+                None
+            });
+        let scopes = spec.scopes.as_deref().map(|scopes| parse_scopes(scopes, &mut problems));
+        if !problems.is_empty() {
+            return Err(InvalidBinding(problems));
         }
-        if let Some(role) = spec.roles.iter().find(|role| !is_role_name(role)) {
-            let shown: String = role.chars().take(64).collect();
-            return wrong(format!(
-                "roles: `{}` is not a role: use 1 to 128 letters, digits and any of - _ . : / @",
-                shown.escape_debug()
-            ));
-        }
-        let attributes_bytes = match checked_attributes(&spec.attributes) {
-            Ok(json) => json.len(),
-            Err(error) => return wrong(format!("attributes: {error}")),
-        };
-        let expires_at = match spec.expires_at.as_deref().map(str::parse::<Timestamp>).transpose() {
-            Ok(expires_at) => expires_at,
-            Err(_) => return wrong("expiresAt: is not a time such as 2027-01-01T00:00:00Z".to_owned()),
-        };
         Ok(Self {
             name: name.to_owned(),
             actor: spec.actor.clone(),
             roles: spec.roles.clone(),
             attributes: spec.attributes.clone(),
-            attributes_bytes,
-            scopes: spec.scopes.as_deref().map(parse_scopes).transpose()?,
+            attributes_bytes: attributes.len(),
+            scopes,
             expires_at,
         })
     }
@@ -130,38 +133,47 @@ impl Binding {
     }
 }
 
-fn parse_scopes(specs: &[BindingScopeSpec]) -> Result<Vec<BindingScope>, InvalidBinding> {
-    if specs.is_empty() {
-        return Err(InvalidBinding("scopes: is empty: leave it out for the whole domain".to_owned()));
+fn role_problem(role: &str) -> Option<String> {
+    if role == PLATFORM_ADMIN {
+        return Some(format!(
+            "roles: `{PLATFORM_ADMIN}` comes from the installation's own strategy, never from a binding"
+        ));
     }
-    let parse = |(index, spec): (usize, &BindingScopeSpec)| {
-        let wrong = |member: &str, error: &dyn fmt::Display| {
-            InvalidBinding(format!("scopes[{index}].{member}: {error}"))
+    let shown = || role.chars().take(64).collect::<String>().escape_debug().to_string();
+    (!is_role_name(role)).then(|| {
+        format!("roles: `{}` is not a role: use 1 to 128 letters, digits and any of - _ . : / @", shown())
+    })
+}
+
+/// The scopes; what is wrong with them goes to `problems`.
+fn parse_scopes(specs: &[BindingScopeSpec], problems: &mut Vec<String>) -> Vec<BindingScope> {
+    if specs.is_empty() {
+        problems.push("scopes: is empty: leave it out for the whole domain".to_owned());
+    }
+    let mut scopes = Vec::new();
+    for (index, spec) in specs.iter().enumerate() {
+        let mut wrong = |member: &str, error: &dyn fmt::Display| {
+            problems.push(format!("scopes[{index}].{member}: {error}"));
         };
+        let object = spec.object.parse::<Name>().map_err(|error| wrong("object", &error)).ok();
+        let version = spec.version.as_deref().map(str::parse::<Version>).transpose();
+        let version = version.map_err(|error| wrong("version", &error)).ok();
         let operations = match &spec.operations {
-            None => None,
             Some(words) if words.is_empty() => {
-                return Err(wrong("operations", &"is empty: leave it out for all that the roles allow"));
+                wrong("operations", &"is empty: leave it out for all that the roles allow");
+                None
             }
-            Some(words) => Some(
-                words
-                    .iter()
-                    .map(|word| word.parse().map_err(|error| wrong("operations", &error)))
-                    .collect::<Result<Vec<Operation>, _>>()?,
-            ),
+            Some(words) => {
+                let parsed = words.iter().map(|word| word.parse()).collect::<Result<Vec<Operation>, _>>();
+                parsed.map_err(|error| wrong("operations", &error)).ok().map(Some)
+            }
+            None => Some(None),
         };
-        Ok(BindingScope {
-            object: spec.object.parse().map_err(|error| wrong("object", &error))?,
-            version: spec
-                .version
-                .as_deref()
-                .map(str::parse)
-                .transpose()
-                .map_err(|error| wrong("version", &error))?,
-            operations,
-        })
-    };
-    specs.iter().enumerate().map(parse).collect()
+        if let (Some(object), Some(version), Some(operations)) = (object, version, operations) {
+            scopes.push(BindingScope { object, version, operations });
+        }
+    }
+    scopes
 }
 
 /// Every binding of one actor in one namespace, by name.
@@ -187,7 +199,7 @@ impl ActorBindings {
         let total =
             |size: fn(&Binding) -> usize| self.bindings.iter().map(size).sum::<usize>() + size(&binding);
         let over = |what: &str, most: usize| {
-            Err(InvalidBinding(format!(
+            Err(InvalidBinding::one(format!(
                 "the bindings of `{}` in this namespace have more than {most} {what} together, and this one comes last by \
                  name: merge some, or give fewer",
                 binding.actor

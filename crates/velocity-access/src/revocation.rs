@@ -205,7 +205,7 @@ impl Revocations {
                 answer.await
             };
             if let Err(error) = answered {
-                tracing::warn!(%error, fail_open, "revocations cannot be checked");
+                tracing::debug!(%error, fail_open, "revocations cannot be checked");
                 // What is known to be revoked is not let in by an outage either.
                 if !fail_open && !self.0.state().is_revoked(identity, now) {
                     return Err(AuthError::RevocationUnavailable);
@@ -227,9 +227,8 @@ impl Revocations {
             loop {
                 ticks.tick().await;
                 let Some(flight) = inner.upgrade().map(|inner| inner.flight()) else { return };
-                if let Err(error) = flight.await {
-                    tracing::debug!(%error, "changes of revocations could not be read");
-                }
+                // A failure was logged, and the next tick asks again.
+                let _: Result<(), StoreUnavailable> = flight.await;
             }
         });
     }
@@ -297,7 +296,8 @@ async fn ask(inner: Weak<Inner>, change: i64) -> Result<(), StoreUnavailable> {
                 state.answered = Some(*asked);
                 state.sweep(Timestamp::now());
             }
-            Err(_) => {
+            Err(error) => {
+                tracing::warn!(%error, "revocations could not be read");
                 state.failed = Some(Instant::now());
                 state.failures += 1;
             }

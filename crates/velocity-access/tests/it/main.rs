@@ -19,3 +19,4 @@ mod revocations;
 mod signer;
 mod store;
 mod strategies;
+mod subjects;
