@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
+use velocity_access::oidc::Oidc;
 use velocity_access::{
     AuthError, Authenticator, Credentials, Identity, NoRevocations, Revocations, TokenRefusal,
 };
@@ -59,6 +60,11 @@ impl Strategies {
     /// The strategy of that name, if it runs.
     pub(crate) fn find(&self, strategy: &StrategyRef) -> Option<Arc<Authenticator>> {
         self.running.load().get(strategy).cloned()
+    }
+
+    /// The sign-in of any oidc strategy that runs: they share the store of sessions.
+    pub(crate) fn any_oidc(&self) -> Option<Oidc> {
+        self.running.load().values().find_map(|running| running.oidc().cloned())
     }
 
     /// The caller's identity under `strategy`. Without a strategy nobody has one.

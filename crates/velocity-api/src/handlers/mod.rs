@@ -1,5 +1,6 @@
 //! One file for each operation: extract, authorise, plan, store, present.
 
+pub(crate) mod auth;
 pub(crate) mod bulk;
 pub(crate) mod create;
 pub(crate) mod delete;

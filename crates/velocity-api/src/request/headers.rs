@@ -1,4 +1,5 @@
-//! Our own request headers: `Idempotency-Key`, `X-Reason`, and what is misspelt.
+//! Our own request headers: `Idempotency-Key`, `X-Reason`, and what is misspelt. `X-CSRF-Token` belongs to the session's
+//! cookie and is read with it.
 
 use http::HeaderMap;
 use velocity_schema::violation::nearest;
@@ -7,6 +8,8 @@ use super::Malformed;
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const X_REASON: &str = "x-reason";
+/// Read with the session's cookie.
+const X_CSRF_TOKEN: &str = "x-csrf-token";
 /// Longest idempotency key: it is part of a primary key.
 const KEY_MAX_BYTES: usize = 255;
 /// Longest reason in bytes: it is kept with every event.
@@ -21,13 +24,15 @@ pub(crate) fn refuse_unknown(headers: &HeaderMap) -> Result<(), Malformed> {
         }
         if name.starts_with("x-velocity") {
             return Err(Malformed(format!(
-                "the header `{name}` is not known: headers of this API are X-Request-ID, X-Reason and Idempotency-Key"
+                "the header `{name}` is not known: headers of this API are X-Request-ID, X-Reason, X-CSRF-Token and Idempotency-Key"
             )));
         }
         let misspelt = match name {
-            IDEMPOTENCY_KEY | X_REASON | "x-request-id" => None,
+            // The last is what some frameworks call the token against forged requests, and send to everyone.
+            IDEMPOTENCY_KEY | X_REASON | X_CSRF_TOKEN | "x-request-id" | "x-xsrf-token" => None,
             // Short names are near to many a stranger's, so only one letter may be wrong in them.
             _ if is_one_letter_off(name, X_REASON) => Some("X-Reason"),
+            _ if is_one_letter_off(name, X_CSRF_TOKEN) => Some("X-CSRF-Token"),
             _ if name.contains("idem") && nearest(name, [IDEMPOTENCY_KEY]).is_some() => {
                 Some("Idempotency-Key")
             }
@@ -114,6 +119,8 @@ mod tests {
             ("Idempotence-Key", "Idempotency-Key"),
             ("X-Idempotency-Key", "Idempotency-Key"),
             ("IdempotencyKey", "Idempotency-Key"),
+            ("X-CSRFToken", "X-CSRF-Token"),
+            ("X-CRSF-Token", "X-CSRF-Token"),
         ] {
             let error = refuse_unknown(&headers(name, b"v")).unwrap_err();
             assert!(error.0.contains(&format!("did you mean `{meant}`")), "{name}: {error}");
@@ -134,6 +141,8 @@ mod tests {
             "Idempotency-Key",
             "X-Reason",
             "X-API-Key",
+            "X-CSRF-Token",
+            "X-XSRF-Token",
             "X-B3-TraceId",
             "Import-Id",
         ] {
