@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
+use velocity_access::Bindings;
 use velocity_schema::Schema;
 use velocity_schema::registry::Registry;
 use velocity_schema::snapshot::Snapshot;
@@ -48,6 +49,7 @@ impl Catalog {
 #[derive(Debug, Clone, Default)]
 pub struct CurrentCatalog {
     current: Arc<ArcSwap<Catalog>>,
+    bindings: Arc<ArcSwap<Bindings>>,
     renewals: Renewals,
 }
 
@@ -65,6 +67,16 @@ impl CurrentCatalog {
     /// Replaces it.
     pub fn store(&self, catalog: Catalog) {
         self.current.store(Arc::new(catalog));
+    }
+
+    /// The RoleBindings of this moment.
+    pub fn bindings(&self) -> Guard<Arc<Bindings>> {
+        self.bindings.load()
+    }
+
+    /// Replaces the RoleBindings.
+    pub fn store_bindings(&self, bindings: Bindings) {
+        self.bindings.store(Arc::new(bindings));
     }
 
     /// Where requests ask for a schema to be loaded anew.

@@ -4,8 +4,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use http::HeaderMap;
 use http::request::Parts;
+use http::{Extensions, HeaderMap};
 use ipnet::IpNet;
 use velocity_access::Credentials;
 
@@ -66,13 +66,13 @@ fn parse_entry(entry: &[u8]) -> Option<IpAddr> {
 }
 
 /// The client's address, if it is known.
-pub(crate) fn address(parts: &Parts) -> Option<IpAddr> {
-    parts.extensions.get::<ClientAddress>().and_then(|client| client.0)
+pub(crate) fn address(extensions: &Extensions) -> Option<IpAddr> {
+    extensions.get::<ClientAddress>().and_then(|client| client.0)
 }
 
 /// What the request brings to say who sends it.
 pub(crate) fn credentials(parts: &Parts) -> Credentials<'_> {
-    Credentials { headers: &parts.headers, method: &parts.method, ip: address(parts) }
+    Credentials { headers: &parts.headers, method: &parts.method, ip: address(&parts.extensions) }
 }
 
 #[cfg(test)]

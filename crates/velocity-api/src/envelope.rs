@@ -1,8 +1,9 @@
 //! What every request goes through, in one layer: its id and trace, its deadline, a caught panic, the problem body, the
-//! security headers, the metrics. One hand-written service costs a fifth of a stack of them.
+//! security headers, the metrics, the access events. One hand-written service costs a fifth of a stack of them.
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,6 +19,9 @@ use http::{HeaderValue, Method, Uri};
 use tower::{Layer, Service};
 use velocity_contract::problem::PROBLEM_JSON;
 
+use crate::access_events::{AccessEvent, AccessEvents};
+use crate::access_log::{self, Seen};
+use crate::client;
 use crate::error::{ApiError, Failure};
 use crate::metrics::Metrics;
 use crate::request::request_id::{RequestId, X_REQUEST_ID};
@@ -31,6 +35,15 @@ pub(crate) struct RequestContext {
     pub(crate) id: RequestId,
     /// Of `traceparent`, or empty.
     pub(crate) trace_id: Arc<str>,
+    /// Which of the API's endpoints it is for.
+    pub(crate) endpoint: Option<EndpointId>,
+    /// The client's address, as far as it can be trusted.
+    pub(crate) client: Option<IpAddr>,
+    pub(crate) method: Method,
+    /// Cheap to keep: it shares the request's bytes.
+    pub(crate) uri: Uri,
+    /// What the handlers find out about the caller.
+    pub(crate) seen: Arc<Seen>,
 }
 
 /// Puts the envelope around a service.
@@ -39,17 +52,30 @@ pub(crate) struct Envelope {
     metrics: Arc<Metrics>,
     deadline: Duration,
     no_trace: Arc<str>,
+    access: Option<AccessEvents>,
 }
 
 impl Envelope {
-    pub(crate) fn new(metrics: Arc<Metrics>, deadline: Duration) -> Self {
-        Self { metrics, deadline, no_trace: Arc::from("") }
+    /// Denials and uses of the administrator's role go to `access`.
+    pub(crate) fn new(metrics: Arc<Metrics>, deadline: Duration, access: Option<AccessEvents>) -> Self {
+        Self { metrics, deadline, no_trace: Arc::from(""), access }
     }
 
     fn context(&self, request: &Request) -> RequestContext {
         let id = RequestId::of(request.headers());
         let trace_id = trace_id(request.headers()).map_or_else(|| Arc::clone(&self.no_trace), Arc::from);
-        RequestContext { id, trace_id }
+        RequestContext {
+            id,
+            trace_id,
+            endpoint: request
+                .extensions()
+                .get::<MatchedPath>()
+                .and_then(|path| endpoint(request.method().as_str(), path.as_str())),
+            client: client::address(request.extensions()),
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            seen: Arc::default(),
+        }
     }
 }
 
@@ -84,16 +110,7 @@ where
     fn call(&mut self, request: Request) -> Self::Future {
         let started = Instant::now();
         let context = self.envelope.context(&request);
-        let served = Served {
-            endpoint: request
-                .extensions()
-                .get::<MatchedPath>()
-                .and_then(|path| endpoint(request.method().as_str(), path.as_str())),
-            uri: request.uri().clone(),
-            is_head: request.method() == Method::HEAD,
-            id: context.id.clone(),
-            started,
-        };
+        let served = Served { context: context.clone(), started };
         let (mut parts, body) = request.into_parts();
         parts.extensions.insert(context);
         let (body, unread) = unread::lend(&parts, body);
@@ -106,6 +123,11 @@ where
                 Ok(future) => envelope.run(future).await,
                 Err(_) => envelope.panicked(),
             };
+            if let Some(access) = &envelope.access {
+                let failure = response.extensions().get::<Failure>();
+                let denied = failure.and_then(|failure| access_log::denial(&failure.0, &served.context));
+                record(access, denied, access_log::admin_use(&served.context)).await;
+            }
             let response = envelope.finish(response, &served);
             if let Some(unread) = unread.filter(|_| response.status().as_u16() >= 400) {
                 unread.discard();
@@ -117,12 +139,18 @@ where
 
 /// What is kept of a request until its response.
 struct Served {
-    endpoint: Option<EndpointId>,
-    /// Cheap to keep: it shares the request's bytes.
-    uri: Uri,
-    is_head: bool,
-    id: RequestId,
+    context: RequestContext,
     started: Instant,
+}
+
+/// Writes down who was turned away, and what was done as an administrator. Waits where the queue is full.
+async fn record(access: &AccessEvents, denied: Option<AccessEvent>, used: Option<AccessEvent>) {
+    if let Some(denied) = denied {
+        access.denied(denied).await;
+    }
+    if let Some(used) = used {
+        access.admin_use(used).await;
+    }
 }
 
 impl Envelope {
@@ -146,21 +174,22 @@ impl Envelope {
             write_problem(&error, served, &mut response);
         }
         let headers = response.headers_mut();
-        headers.insert(X_REQUEST_ID, served.id.header());
+        headers.insert(X_REQUEST_ID, served.context.id.header());
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-        self.metrics.count(served.endpoint, response.status(), served.started.elapsed());
+        self.metrics.count(served.context.endpoint, response.status(), served.started.elapsed());
         response
     }
 }
 
 fn write_problem(error: &ApiError, served: &Served, response: &mut Response) {
-    let problem = error.problem().of_request(cut(served.uri.path()), served.id.as_str());
+    let problem = error.problem().of_request(cut(served.context.uri.path()), served.context.id.as_str());
     let body = serde_json::to_vec(&problem).unwrap_or_default();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
     headers.insert(CONTENT_LENGTH, body.len().into());
-    *response.body_mut() = if served.is_head { Body::empty() } else { Body::from(body) };
+    *response.body_mut() =
+        if served.context.method == Method::HEAD { Body::empty() } else { Body::from(body) };
 }
 
 /// A path as an answer may repeat it: an error is never as long as an attack.
@@ -170,7 +199,7 @@ fn cut(path: &str) -> &str {
 }
 
 fn log(error: &ApiError, served: &Served) {
-    let (code, id) = (error.code(), served.id.as_str());
+    let (code, id) = (error.code(), served.context.id.as_str());
     let causes = error.causes();
     match code.status() {
         500 => {
@@ -200,7 +229,7 @@ mod tests {
     #[tokio::test]
     async fn a_panic_becomes_a_problem_that_says_nothing_of_it() {
         let metrics = Metrics::new(Vec::new());
-        let envelope = Envelope::new(Arc::clone(&metrics), Duration::from_secs(5));
+        let envelope = Envelope::new(Arc::clone(&metrics), Duration::from_secs(5), None);
         let later = service_fn(|_: Request| async { panic!("secret") });
         let at_once =
             service_fn(|_: Request| -> std::future::Ready<Result<Response, Infallible>> { panic!("secret") });
@@ -218,7 +247,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_handler_that_never_ends_is_given_up_at_the_deadline() {
-        let envelope = Envelope::new(Metrics::new(Vec::new()), Duration::from_mins(1));
+        let envelope = Envelope::new(Metrics::new(Vec::new()), Duration::from_mins(1), None);
         let never = service_fn(|_: Request| std::future::pending::<Result<Response, Infallible>>());
         let answer = envelope.layer(never).oneshot(request()).await.unwrap();
         assert_eq!(

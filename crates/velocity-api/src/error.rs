@@ -10,7 +10,8 @@ use std::time::Duration;
 use axum::response::{IntoResponse, Response};
 use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use velocity_access::AuthError;
+use velocity_access::oidc::SignInError;
+use velocity_access::{AbacDenied, AuthError};
 use velocity_contract::{Code, FieldError, Problem};
 use velocity_schema::input::InputError;
 use velocity_schema::schema::{Operation, StrategyRef};
@@ -31,6 +32,14 @@ pub(crate) enum ApiError {
     /// No credential, or one that is not taken.
     #[error(transparent)]
     Unauthenticated(#[from] AuthError),
+    /// A sign-in with OpenID Connect that did not succeed.
+    #[error(transparent)]
+    SignIn(#[from] SignInError),
+    /// Nobody signs in by OpenID Connect here.
+    #[error(
+        "there is no sign-in here: the installation's default AuthStrategy is not of type oidc, and no composite with such a member; name one in `strategy`"
+    )]
+    NoSignIn,
     /// The strategy that would have to authenticate the caller does not run.
     #[error("{}", no_strategy(.strategy.as_ref()))]
     NoStrategy { strategy: Option<StrategyRef>, credential_sent: bool },
@@ -38,11 +47,8 @@ pub(crate) enum ApiError {
     #[error("{reason}")]
     RbacDenied { reason: String },
     /// A condition of the schema is not true for the caller, here and now.
-    #[error("{message}")]
-    AbacDenied { message: String },
-    /// What the credential is narrowed to does not cover it.
-    #[error("{reason}")]
-    ScopeDenied { reason: String },
+    #[error(transparent)]
+    AbacDenied(AbacDenied),
     /// Fields were sent that the caller may not set: all of them are named.
     #[error("you may not set {}: leave {} out", listed(.fields), if fields.len() == 1 { "it" } else { "them" })]
     FieldForbidden { fields: Vec<String> },
@@ -51,9 +57,6 @@ pub(crate) enum ApiError {
         "`onConflict: skip` looks at every unique value, and some of them you do not see in clear: use `fail` or `update`"
     )]
     ConflictOnHidden,
-    /// The caller may not read what a field refers to.
-    #[error("{message}")]
-    CrossSchemaDenied { message: String },
     /// No schema at this path.
     #[error("no schema is served at `{path}`{}", nearest.as_ref().map_or_else(String::new, |n| format!(" (did you mean `{n}`?)")))]
     SchemaNotFound { path: String, nearest: Option<String> },
@@ -142,10 +145,11 @@ impl ApiError {
             Self::NoStrategy { credential_sent: false, .. } => Code::AuthRequired,
             Self::Unauthenticated(error) => error.code(),
             Self::NoStrategy { credential_sent: true, .. } => Code::AuthInvalidToken,
-            Self::RbacDenied { .. } | Self::ScopeDenied { .. } => Code::RbacDenied,
-            Self::AbacDenied { .. } => Code::AbacDenied,
+            Self::SignIn(error) => error.code(),
+            Self::NoSignIn => Code::RouteNotFound,
+            Self::RbacDenied { .. } => Code::RbacDenied,
+            Self::AbacDenied(_) => Code::AbacDenied,
             Self::FieldForbidden { .. } | Self::ConflictOnHidden => Code::FieldForbidden,
-            Self::CrossSchemaDenied { .. } => Code::CrossSchemaAccessDenied,
             Self::SchemaNotFound { .. } => Code::SchemaNotFound,
             Self::SchemaNotReady { .. } | Self::Starting => Code::SchemaNotReady,
             Self::RouteNotFound { .. } | Self::NotThereYet { .. } => Code::RouteNotFound,
@@ -196,6 +200,12 @@ impl ApiError {
         match self {
             Self::Unauthenticated(error) => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(error.challenge()));
+            }
+            Self::SignIn(error) if error.is_passing() => {
+                headers.insert(RETRY_AFTER, whole_seconds(RETRY_SOON).into());
+            }
+            Self::SignIn(error) if error.code() == Code::AuthInvalidToken => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             Self::NoStrategy { .. } => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

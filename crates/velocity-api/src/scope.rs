@@ -1,21 +1,25 @@
 //! The scope that a handler must hold: who asks, for which schema, with which of their roles. There is no other way to
 //! a schema's records.
+//!
+//! A caller passes roles and what the credential is narrowed to, then the conditions of the schema that do not look at a
+//! record, before the database is asked. Conditions that do are part of a read's SQL, or of a write's guard.
 
 use std::marker::PhantomData;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
-use velocity_access::rbac::decide;
-use velocity_access::{Decision, Identity};
+use velocity_access::{Decision, Identity, Layer, Subject};
 use velocity_schema::Schema;
 use velocity_schema::cel::{Condition, RequestView};
-use velocity_schema::schema::{Operation, View};
+use velocity_schema::input::{InputError, sent};
+use velocity_schema::schema::{Operation, View, WriteRights};
 use velocity_schema::violation::nearest;
 use velocity_sql::query::Reading;
 use velocity_store::records::{Origin, Record, Session, Table};
 
-use crate::catalog::{Catalog, Found};
+use crate::catalog::Found;
 use crate::envelope::RequestContext;
 use crate::error::ApiError;
 use crate::once_more::Again;
@@ -48,6 +52,24 @@ pub(crate) struct Scope<N> {
     needs: PhantomData<N>,
 }
 
+/// A caller of a schema's route.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    /// The schema as it is for the whole life of the request.
+    pub(crate) schema: Arc<Schema>,
+    pub(crate) subject: Subject,
+    pub(crate) context: RequestContext,
+    moment: Moment,
+}
+
+/// When and from where a request came, as conditions see it.
+#[derive(Debug, Clone)]
+struct Moment {
+    time: i64,
+    /// Where anything may ask for it.
+    ip: Option<Arc<str>>,
+}
+
 /// A read on its way: what the caller may see, who the database sees, and the table.
 pub(crate) struct Reads<'s> {
     pub(crate) session: Session,
@@ -64,27 +86,15 @@ impl Reads<'_> {
     }
 }
 
-/// What the database has one policy for.
-const CHANGES: [Operation; 3] = [Operation::Update, Operation::Delete, Operation::Restore];
-
-/// A caller of a schema's route.
-#[derive(Clone)]
-pub(crate) struct Caller {
-    /// The schema as it is for the whole life of the request.
-    pub(crate) schema: Arc<Schema>,
-    pub(crate) identity: Arc<Identity>,
-    pub(crate) context: RequestContext,
-}
-
 impl<N: Needs> Scope<N> {
     /// The read: its session, its table and what it may show.
     pub(crate) fn reading(&self, api: &Api) -> Reads<'_> {
         Reads {
-            session: self.caller.session(api, self.roles.clone(), None),
+            session: self.caller.session(api, &[N::OPERATION], self.roles.clone(), None),
             table: api.records().table(&self.caller.schema),
             view: &self.view,
-            conditions: Vec::new(),
-            request: RequestView { time: 0, operation: N::OPERATION.as_str(), ip: None },
+            conditions: self.caller.subject.abac_in_sql(N::OPERATION),
+            request: self.caller.request(N::OPERATION),
         }
     }
 
@@ -95,71 +105,105 @@ impl<N: Needs> Scope<N> {
 
     /// Whether the conditions of the schema let the caller see one record that was asked for by its id. Comes after the
     /// 404: what the row filters hide is not there, whatever the conditions say.
-    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "conditions follow")]
-    pub(crate) fn may_see(&self, _record: &Record) -> Result<(), ApiError> {
-        Ok(())
+    pub(crate) fn may_see(&self, record: &Record) -> Result<(), ApiError> {
+        if self.caller.subject.abac_in_sql(N::OPERATION).is_empty() {
+            return Ok(());
+        }
+        let values = record.values()?;
+        let request = self.caller.request(N::OPERATION);
+        self.caller.subject.abac(N::OPERATION, Some(&values), request).map_err(ApiError::AbacDenied)
     }
 
-    /// Takes note of a response in which the fields at these positions are shown, where the schema asks for that.
-    #[expect(clippy::unused_async, clippy::unused_self, reason = "access events follow")]
-    pub(crate) async fn shown(&self, _api: &Api, _positions: &[usize]) {}
+    /// Takes note of a response in which the fields at these positions are shown, where the schema asks for that. Comes
+    /// before the response: who is shown something sensitive is written down first.
+    pub(crate) async fn shown(&self, api: &Api, positions: impl IntoIterator<Item = usize>) {
+        self.caller.shown(api, &self.view, positions).await;
+    }
 }
 
 impl Caller {
-    /// Those of the caller's roles that allow `operation`.
-    fn roles_for(&self, operation: Operation) -> Result<Vec<String>, ApiError> {
-        match decide(self.schema.access(), &self.identity, operation) {
-            Decision::Allowed { effective_roles } => {
-                Ok(effective_roles.into_iter().map(str::to_owned).collect())
-            }
-            Decision::Denied { reason } => Err(ApiError::RbacDenied { reason }),
-        }
+    pub(crate) fn identity(&self) -> &Arc<Identity> {
+        self.subject.identity()
     }
 
-    /// Those of the caller's roles with which one transaction may do all of `operations`.
-    ///
-    /// The database has one policy for new rows and one for changed ones, the latter for updates, deletions and
-    /// restores alike. So a role that allows one kind of change must not come along to a transaction that makes another
-    /// kind: its row filter would count there too.
+    /// What conditions see of the request when it does `operation`.
+    pub(crate) fn request(&self, operation: Operation) -> RequestView<'_> {
+        RequestView { time: self.moment.time, operation: operation.as_str(), ip: self.moment.ip.as_deref() }
+    }
+
+    /// Those of the caller's roles that one transaction may do all of `operations` with, for row-level security.
     pub(crate) fn roles_for_all(&self, operations: &[Operation]) -> Result<Vec<String>, ApiError> {
-        if let [only] = operations {
-            return self.roles_for(*only);
-        }
-        let mut roles: Vec<String> = Vec::new();
-        for operation in operations {
-            roles.extend(self.roles_for(*operation)?);
-        }
-        roles.sort();
-        roles.dedup();
-        if self.identity.is_platform_admin() {
-            return Ok(roles);
-        }
-        let access = self.schema.access();
-        let allows = |role: &String, operation: &Operation| access.roles(*operation).contains(role);
-        let wanted: Vec<&Operation> =
-            operations.iter().filter(|operation| CHANGES.contains(operation)).collect();
-        roles.retain(|role| {
-            wanted.iter().all(|operation| allows(role, operation))
-                || !CHANGES.iter().any(|operation| allows(role, operation))
-        });
-        match operations.iter().find(|operation| !roles.iter().any(|role| allows(role, operation))) {
-            None => Ok(roles),
-            Some(operation) => Err(ApiError::RbacDenied {
-                reason: format!(
-                    "no role of yours allows `{operation}` together with the rest: send them apart"
-                ),
-            }),
-        }
+        roles_for_all(&self.subject, operations)
+    }
+
+    /// Whether the conditions that do not look at a record let the caller do `operation`.
+    pub(crate) fn conditions_hold(&self, operation: Operation) -> Result<(), ApiError> {
+        self.subject.abac(operation, None, self.request(operation)).map_err(ApiError::AbacDenied)
     }
 
     /// The operations that the caller may do.
     pub(crate) fn operations(&self) -> Vec<Operation> {
-        operations(&self.schema, &self.identity)
+        self.subject.operations()
+    }
+
+    /// What the caller sees of the outcome of `operations`. What is not seen alike with each of them is hidden.
+    pub(crate) fn view(&self, operations: &[Operation]) -> View {
+        let mut views = operations.iter().map(|operation| self.subject.view(*operation));
+        let Some(first) = views.next() else { return View::whole().narrowed(&self.schema, |_| false) };
+        views.fold(first, |least, view| {
+            least.narrowed(&self.schema, |position| least.sight(position) == view.sight(position))
+        })
+    }
+
+    /// Which fields the caller sets when doing `operation`.
+    ///
+    /// What a change compares with the stored value, and the caller does not see, is not theirs to send: the answer would
+    /// tell whether they guessed it.
+    pub(crate) fn write_rights(&self, operation: Operation) -> WriteRights {
+        let rights = self.subject.write_rights(operation);
+        if operation != Operation::Update || !self.subject.layers().stands(Layer::FieldRights) {
+            return rights;
+        }
+        let view = self.subject.view(operation);
+        if view.is_whole() {
+            return rights;
+        }
+        let is_told = |position: usize| {
+            view.is_clear(position)
+                || self.schema.fields().get(position).is_some_and(|field| !field.immutable)
+        };
+        rights.narrowed(&self.schema, |position| rights.allows(position) && is_told(position))
+    }
+
+    /// Whether the caller may set every field that a body names, for each of `operations`; if not, all that they may not.
+    pub(crate) fn may_set(&self, operations: &[Operation], body: &[u8]) -> Result<(), ApiError> {
+        let rights: Vec<WriteRights> =
+            operations.iter().map(|operation| self.write_rights(*operation)).collect();
+        if rights.iter().all(WriteRights::is_all) {
+            return Ok(());
+        }
+        let sent = sent(&self.schema, body).map_err(InputError::from)?;
+        let is_forbidden = |position: &usize| !rights.iter().all(|rights| rights.allows(*position));
+        let fields: Vec<String> = sent
+            .into_iter()
+            .filter(is_forbidden)
+            .filter_map(|position| self.schema.fields().get(position))
+            .map(|field| field.name.to_string())
+            .collect();
+        if fields.is_empty() { Ok(()) } else { Err(ApiError::FieldForbidden { fields }) }
+    }
+
+    /// Whether a replace that does not name the field leaves it as it is: where the caller may not set it, or would lose
+    /// what they do not see.
+    pub(crate) fn keeps(&self) -> impl Fn(usize) -> bool + use<> {
+        let rights = self.write_rights(Operation::Update);
+        let view = self.subject.view(Operation::Update);
+        move |position| !rights.allows(position) || !view.is_clear(position)
     }
 
     /// The refusal of an operation that the caller may not do.
     pub(crate) fn denied(&self, operation: Operation) -> ApiError {
-        let reason = match decide(self.schema.access(), &self.identity, operation) {
+        let reason = match self.subject.roles_for(operation) {
             Decision::Denied { reason } => reason,
             Decision::Allowed { .. } => "none of your roles may do this".to_owned(),
         };
@@ -167,14 +211,42 @@ impl Caller {
     }
 
     /// Who the database sees.
-    pub(crate) fn session(&self, api: &Api, roles: Vec<String>, reason: Option<String>) -> Session {
-        let identity = &self.identity;
+    pub(crate) fn session(
+        &self,
+        api: &Api,
+        operations: &[Operation],
+        roles: Vec<String>,
+        reason: Option<String>,
+    ) -> Session {
+        self.session_of(api, &self.subject, operations, roles, reason)
+    }
+
+    /// Who the database sees when this request looks into another schema, on which its caller is `subject`.
+    pub(crate) fn session_on(
+        &self,
+        api: &Api,
+        subject: &Subject,
+        operation: Operation,
+    ) -> Result<Session, ApiError> {
+        let roles = roles_for_all(subject, &[operation])?;
+        Ok(self.session_of(api, subject, &[operation], roles, None))
+    }
+
+    fn session_of(
+        &self,
+        api: &Api,
+        subject: &Subject,
+        operations: &[Operation],
+        roles: Vec<String>,
+        reason: Option<String>,
+    ) -> Session {
+        let identity = subject.identity();
         let trace_id = &self.context.trace_id;
         Session {
             actor: identity.actor().to_owned(),
             actor_type: identity.actor_type().name().to_owned(),
             roles,
-            attributes: identity.attributes_json().to_owned(),
+            attributes: subject.attributes_json(operations).into_owned(),
             strategy: identity.strategy().to_owned(),
             request_id: self.context.id.as_str().to_owned(),
             trace_id: (!trace_id.is_empty()).then(|| trace_id.to_string()),
@@ -185,12 +257,21 @@ impl Caller {
     }
 }
 
-/// The operations that an identity may do on a schema.
-pub(crate) fn operations(schema: &Schema, identity: &Identity) -> Vec<Operation> {
-    let allowed = |operation: &Operation| {
-        matches!(decide(schema.access(), identity, *operation), Decision::Allowed { .. })
+/// The roles that go to the database: those that allow all of the operations. Where that layer is taken away, all that
+/// the caller holds.
+fn roles_for_all(subject: &Subject, operations: &[Operation]) -> Result<Vec<String>, ApiError> {
+    let effective = match subject.roles_for_all(operations) {
+        Decision::Allowed { effective_roles } => effective_roles,
+        Decision::Denied { reason } => return Err(ApiError::RbacDenied { reason }),
     };
-    Operation::ALL.into_iter().filter(allowed).collect()
+    if subject.layers().stands(Layer::RowFilter) {
+        return Ok(effective.into_iter().map(str::to_owned).collect());
+    }
+    let mut roles: Vec<&str> =
+        operations.iter().flat_map(|operation| subject.all_roles(*operation)).collect();
+    roles.sort_unstable();
+    roles.dedup();
+    Ok(roles.into_iter().map(str::to_owned).collect())
 }
 
 impl FromRequestParts<Api> for Caller {
@@ -205,7 +286,10 @@ impl FromRequestParts<Api> for Caller {
             Found::NotReady(reason) => Err(Some(Arc::clone(reason))),
             Found::Nothing => Err(None),
         };
-        let strategy = found.as_ref().ok().and_then(|schema| schema.strategy()).or(api.default_strategy());
+        let strategy = match &found {
+            Ok(schema) => api.strategy_of(schema),
+            Err(_) => api.default_strategy(),
+        };
         let identity = if parts.extensions.get::<Again>().is_some() {
             api.identify(strategy, parts).await?
         } else {
@@ -214,11 +298,25 @@ impl FromRequestParts<Api> for Caller {
         let schema = match found {
             Ok(schema) => schema,
             Err(Some(reason)) => return Err(ApiError::SchemaNotReady { path: path.to_owned(), reason }),
-            Err(None) => return Err(not_found(&api.catalog().load(), path, &identity)),
+            Err(None) => return Err(not_found(api, path, &identity)),
         };
         refuse_unknown(&parts.headers)?;
         let context = parts.extensions.get::<RequestContext>().cloned().ok_or(ApiError::Panicked)?;
-        Ok(Self { schema, identity, context })
+        let subject = api.subject(identity, &schema);
+        if subject.is_platform_admin() {
+            context.seen.as_admin();
+        }
+        let moment = Moment::of(&schema, &subject, context.client);
+        Ok(Self { schema, subject, context, moment })
+    }
+}
+
+impl Moment {
+    fn of(schema: &Schema, subject: &Subject, ip: Option<IpAddr>) -> Self {
+        let reaches_out = schema.fields().iter().any(|field| field.reference.is_some());
+        let asked = reaches_out || !schema.access().abac().is_empty();
+        let text = |ip: IpAddr| Arc::from(ip.to_canonical().to_string());
+        Self { time: subject.now().as_microsecond(), ip: ip.filter(|_| asked).map(text) }
     }
 }
 
@@ -227,17 +325,22 @@ impl<N: Needs> FromRequestParts<Api> for Scope<N> {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
         let caller = Caller::from_request_parts(parts, api).await?;
-        let roles = caller.roles_for(N::OPERATION)?;
-        Ok(Self { caller, roles, view: View::whole(), needs: PhantomData })
+        let roles = caller.roles_for_all(&[N::OPERATION])?;
+        caller.conditions_hold(N::OPERATION)?;
+        let view = caller.subject.view(N::OPERATION);
+        Ok(Self { caller, roles, view, needs: PhantomData })
     }
 }
 
 /// Names the nearest schema, among those that the caller can see.
-fn not_found(catalog: &Catalog, path: &str, identity: &Identity) -> ApiError {
+fn not_found(api: &Api, path: &str, identity: &Arc<Identity>) -> ApiError {
+    let catalog = api.catalog().load();
     let visible: Vec<String> = catalog
         .served
         .iter()
-        .filter(|schema| !operations(schema, identity).is_empty())
+        // An identity counts only where its strategy decides.
+        .filter(|schema| api.strategy_of(schema) == api.default_strategy())
+        .filter(|schema| !api.subject(Arc::clone(identity), schema).operations().is_empty())
         .map(|schema| schema.path().to_string())
         .collect();
     let near = nearest(path, visible.iter().map(String::as_str)).map(str::to_owned);

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use http::request::Parts;
+use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use velocity_access::Identity;
+use velocity_access::{Identity, Subject};
+use velocity_contract::vouching::may_vouch;
+use velocity_schema::Schema;
 use velocity_schema::schema::StrategyRef;
 use velocity_store::records::Records;
 
@@ -12,6 +15,7 @@ use crate::catalog::CurrentCatalog;
 use crate::client;
 use crate::config::Config;
 use crate::database::Database;
+use crate::envelope::RequestContext;
 use crate::error::ApiError;
 use crate::metrics::Metrics;
 use crate::rate_limit::ActorLimiter;
@@ -77,8 +81,35 @@ impl Api {
         Arc::clone(&self.0.exports).try_acquire_owned().map_err(|_| ApiError::TooManyExports)
     }
 
+    pub(crate) fn strategies(&self) -> &Strategies {
+        &self.0.strategies
+    }
+
     pub(crate) fn default_strategy(&self) -> Option<&StrategyRef> {
         self.0.config.default_strategy.as_ref()
+    }
+
+    /// The strategy that decides who calls a schema: its own, else the installation's. One in another domain's namespace
+    /// decides nothing, and then nobody does.
+    pub(crate) fn strategy_of<'a>(&'a self, schema: &'a Schema) -> Option<&'a StrategyRef> {
+        let default = self.default_strategy();
+        let Some(own) = schema.strategy() else { return default };
+        let namespace = schema.path().namespace();
+        let default = default.map(|default| default.namespace.as_str());
+        may_vouch(&namespace, &own.namespace, default).then_some(own)
+    }
+
+    /// The caller on a schema, now.
+    pub(crate) fn subject(&self, identity: Arc<Identity>, schema: &Arc<Schema>) -> Subject {
+        let admin_counts = identity.is_platform_admin() && self.admin_counts(&identity);
+        let bindings = self.0.catalog.bindings();
+        let layers = self.0.config.layers;
+        Subject::resolve(identity, &bindings, Arc::clone(schema), Timestamp::now(), admin_counts, layers)
+    }
+
+    /// Whether the identity's strategy may make platform administrators.
+    pub(crate) fn admin_counts(&self, identity: &Identity) -> bool {
+        self.0.strategies.admin_counts(identity.strategy(), self.default_strategy())
     }
 
     /// The caller's identity under `strategy`, with one token taken from their bucket.
@@ -106,6 +137,10 @@ impl Api {
         if !self.0.readiness.is_synced() {
             return Err(ApiError::Starting);
         }
-        self.0.strategies.authenticate(strategy, &client::credentials(parts)).await
+        let identity = self.0.strategies.authenticate(strategy, &client::credentials(parts)).await?;
+        if let Some(context) = parts.extensions.get::<RequestContext>() {
+            context.seen.is(&identity);
+        }
+        Ok(identity)
     }
 }

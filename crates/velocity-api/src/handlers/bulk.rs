@@ -13,17 +13,19 @@ use velocity_contract::bulk::{
     BulkError, BulkMode, BulkOperation, BulkOutcome, BulkRequest, BulkResponse, BulkResult, BulkStats,
     OPERATIONS_MAX, OnConflict,
 };
-use velocity_schema::input::{InputError, parse_create, parse_patch, parse_replace};
+use velocity_schema::input::{
+    InputError, NewRecord, Replacement, parse_create, parse_patch, parse_replace_keeping,
+};
 use velocity_schema::schema::Operation;
-use velocity_schema::{Schema, Value, Violation, Violations};
+use velocity_schema::{FieldName, Schema, Value, Violation, Violations};
 use velocity_store::codec::{Numbers, write_json_value};
 use velocity_store::records::{
     Bulk, BulkItem, BulkOp, BulkReport, ConflictRule, Origin, Outcome, RecordError, StoredResponse, Write,
     Written,
 };
 
-use super::write::{Writing, refuse_conditions};
-use crate::error::{ApiError, record_problem};
+use super::write::{Writing, changed_by, refuse_conditions, set_by};
+use crate::error::ApiError;
 use crate::request::Malformed;
 use crate::request::body::{JsonKind, read_json};
 use crate::scope::Caller;
@@ -46,7 +48,10 @@ pub(crate) async fn write_in_bulk(
     if request.mode == BulkMode::Import {
         writing.session.origin = Origin::Import;
     }
-    let (items, refused) = items(&caller.schema, &request)?;
+    refuse_hidden_keys(&caller, &request, &operations)?;
+    let (items, refused) = Reading { caller: &caller, writing: &writing, request: &request }.items()?;
+    let (set, made) = (set_by_items(&items), made_by(&items));
+    writing.check_references(set, &made).await?;
     let bulk = Bulk { atomic: request.atomic, conflict: conflict(request.on_conflict), items };
     let mode = request.mode;
     writing.run(Write::Bulk(bulk), |writing, written| present(writing, written, &refused, mode)).await
@@ -101,45 +106,144 @@ fn conflict(rule: OnConflict) -> ConflictRule {
     }
 }
 
+/// A create that skips what is there decides by every unique value: not by those that the caller does not see in clear.
+/// One that updates what is there decides by the id alone, which everyone sees.
+fn refuse_hidden_keys(
+    caller: &Caller,
+    request: &BulkRequest<'_>,
+    operations: &[Operation],
+) -> Result<(), ApiError> {
+    if request.on_conflict != OnConflict::Skip || !operations.contains(&Operation::Create) {
+        return Ok(());
+    }
+    let (schema, view) = (&caller.schema, caller.view(operations));
+    let alone = schema.fields().iter().filter(|field| field.unique).map(|field| &field.name);
+    let mut keys = alone.chain(schema.unique().iter().flatten());
+    let is_clear = |name: &FieldName| schema.position(name.as_str()).is_some_and(|at| view.is_clear(at));
+    if keys.all(is_clear) { Ok(()) } else { Err(ApiError::ConflictOnHidden) }
+}
+
+/// The fields that the operations set, with their values.
+fn set_by_items(items: &[BulkItem]) -> impl Iterator<Item = (usize, &Value)> {
+    items.iter().flat_map(|item| -> Box<dyn Iterator<Item = (usize, &Value)> + Send + '_> {
+        match &item.op {
+            BulkOp::Create(record) | BulkOp::Upsert(Replacement { record, .. }) => Box::new(set_by(record)),
+            BulkOp::Update { patch, .. } => Box::new(changed_by(patch)),
+            BulkOp::Delete { .. } => Box::new(std::iter::empty()),
+        }
+    })
+}
+
+/// The records that the operations make.
+fn made_by(items: &[BulkItem]) -> Vec<&[Value]> {
+    let made = items.iter().filter_map(|item| match &item.op {
+        BulkOp::Create(record) | BulkOp::Upsert(Replacement { record, .. }) => Some(record.values.as_slice()),
+        BulkOp::Update { .. } | BulkOp::Delete { .. } => None,
+    });
+    made.collect()
+}
+
 /// An operation that does not even get to the store.
 struct Refused {
     index: u32,
     error: BulkError,
 }
 
-/// The operations read against the schema. What is wrong with an atomic request is reported at once, all of it.
-fn items(schema: &Schema, request: &BulkRequest<'_>) -> Result<(Vec<BulkItem>, Vec<Refused>), ApiError> {
-    let (mut items, mut refused, mut violations) = (Vec::new(), Vec::new(), Violations::default());
-    for (index, operation) in (0_u32..).zip(&request.operations) {
-        match item(schema, operation) {
-            Ok(op) => items.push(BulkItem { index, op }),
-            Err(error) if request.atomic => collect(index, operation, error, &mut violations),
-            Err(error) => refused.push(Refused { index, error: ApiError::from(error).problem().into() }),
-        }
-    }
-    if violations.is_empty() { Ok((items, refused)) } else { Err(violations.into()) }
+/// A bulk request that is being read.
+struct Reading<'r> {
+    caller: &'r Caller,
+    writing: &'r Writing<'r>,
+    request: &'r BulkRequest<'r>,
 }
 
-fn item(schema: &Schema, operation: &BulkOperation<'_>) -> Result<BulkOp, InputError> {
-    let mut uuids = Uuid::now_v7;
-    Ok(match operation {
-        BulkOperation::Create(record) => {
-            BulkOp::Create(parse_create(schema, record.get().as_bytes(), &mut uuids)?)
+impl Reading<'_> {
+    /// The operations read against the schema. What is wrong with an atomic request is reported at once, all of it; what
+    /// is forbidden in it comes first.
+    fn items(&self) -> Result<(Vec<BulkItem>, Vec<Refused>), ApiError> {
+        let atomic = self.request.atomic;
+        let (mut items, mut refused) = (Vec::new(), Vec::new());
+        let (mut violations, mut forbidden) = (Violations::default(), Vec::new());
+        for (index, operation) in (0_u32..).zip(&self.request.operations) {
+            match self.item(operation) {
+                Ok(op) => items.push(BulkItem { index, op }),
+                Err(ApiError::FieldForbidden { fields }) if atomic => {
+                    let at = format!("operations[{index}].{}", kind(operation));
+                    forbidden.extend(fields.iter().map(|field| format!("{at}.{field}")));
+                }
+                Err(ApiError::Invalid(found)) if atomic => {
+                    let at = format!("operations[{index}].{}", kind(operation));
+                    for violation in found.0 {
+                        violations.push(
+                            format!("{at}.{}", violation.path),
+                            violation.rule,
+                            violation.message,
+                        );
+                    }
+                }
+                Err(ApiError::Malformed(malformed)) if atomic => {
+                    let at = format!("operations[{index}].{}", kind(operation));
+                    violations.push(at, "type", malformed.to_string());
+                }
+                Err(error) if atomic => return Err(error),
+                Err(error) => refused.push(Refused { index, error: error.problem().into() }),
+            }
         }
-        BulkOperation::Update(update) => {
-            let id = id_of(schema, update.id)?;
-            let mut patch = parse_patch(schema, &id, update.data.get().as_bytes())?;
-            patch.expected_version = one_version(patch.expected_version, update.version)?;
-            BulkOp::Update { id, patch }
+        if !forbidden.is_empty() {
+            return Err(ApiError::FieldForbidden { fields: forbidden });
         }
-        BulkOperation::Upsert(record) => {
-            let id = upserted_id(schema, record)?;
-            BulkOp::Upsert(parse_replace(schema, &id, record.get().as_bytes(), &mut uuids)?)
-        }
-        BulkOperation::Delete(delete) => {
-            BulkOp::Delete { id: id_of(schema, delete.id)?, expected_version: delete.version }
-        }
-    })
+        if violations.is_empty() { Ok((items, refused)) } else { Err(violations.into()) }
+    }
+
+    fn item(&self, operation: &BulkOperation<'_>) -> Result<BulkOp, ApiError> {
+        let schema: &Schema = &self.caller.schema;
+        let mut uuids = Uuid::now_v7;
+        let told = |body: &RawValue, error| self.writing.told_of_input(body.get().as_bytes(), error);
+        Ok(match operation {
+            BulkOperation::Create(record) => {
+                let needed: &[Operation] = match self.request.on_conflict {
+                    OnConflict::Update => &[Operation::Create, Operation::Update],
+                    OnConflict::Fail | OnConflict::Skip => &[Operation::Create],
+                };
+                let body = record.get().as_bytes();
+                self.caller.may_set(needed, body)?;
+                let mut new = parse_create(schema, body, &mut uuids).map_err(|error| told(record, error))?;
+                if self.request.on_conflict == OnConflict::Update {
+                    self.keep_in(&mut new);
+                }
+                BulkOp::Create(new)
+            }
+            BulkOperation::Update(update) => {
+                let id = id_of(schema, update.id)?;
+                let body = update.data.get().as_bytes();
+                self.caller.may_set(&[Operation::Update], body)?;
+                let patch = parse_patch(schema, &id, body);
+                let mut patch = patch.map_err(|error| told(update.data, error))?;
+                patch.expected_version = one_version(patch.expected_version, update.version)?;
+                BulkOp::Update { id, patch }
+            }
+            BulkOperation::Upsert(record) => {
+                let id = upserted_id(schema, record)?;
+                let body = record.get().as_bytes();
+                self.caller.may_set(&[Operation::Create, Operation::Update], body)?;
+                let replacement = parse_replace_keeping(schema, &id, body, &self.caller.keeps(), &mut uuids);
+                BulkOp::Upsert(replacement.map_err(|error| told(record, error))?)
+            }
+            BulkOperation::Delete(delete) => {
+                BulkOp::Delete { id: id_of(schema, delete.id)?, expected_version: delete.version }
+            }
+        })
+    }
+
+    /// A create that may turn out to replace a record keeps of it what the caller may not set.
+    fn keep_in(&self, record: &mut NewRecord) {
+        let keeps = self.caller.keeps();
+        let sent = record.sent().to_vec();
+        let fields = self.caller.schema.fields().iter().enumerate();
+        let kept = fields.filter(|(at, field)| *at != 0 && !field.system && keeps(*at) && !sent.contains(at));
+        record.generated.extend(kept.map(|(at, _)| at));
+        record.generated.sort_unstable();
+        record.generated.dedup();
+    }
 }
 
 fn one_version(in_data: Option<i64>, beside: Option<i64>) -> Result<Option<i64>, InputError> {
@@ -175,39 +279,31 @@ fn upserted_id(schema: &Schema, record: &RawValue) -> Result<Value, InputError> 
     }
 }
 
-fn collect(index: u32, operation: &BulkOperation<'_>, error: InputError, into: &mut Violations) {
-    let kind = match operation {
+/// The member of the request that an operation is.
+fn kind(operation: &BulkOperation<'_>) -> &'static str {
+    match operation {
         BulkOperation::Create(_) => "create",
         BulkOperation::Update(_) => "update",
         BulkOperation::Upsert(_) => "upsert",
         BulkOperation::Delete(_) => "delete",
-    };
-    let at = format!("operations[{index}].{kind}");
-    match error {
-        InputError::Malformed(malformed) => into.push(at, "type", malformed.to_string()),
-        InputError::Invalid(violations) => {
-            for violation in violations.0 {
-                into.push(format!("{at}.{}", violation.path), violation.rule, violation.message);
-            }
-        }
     }
 }
 
 fn present(
-    writing: &Writing,
+    writing: &Writing<'_>,
     written: &Written,
     refused: &[Refused],
     mode: BulkMode,
 ) -> Result<StoredResponse, RecordError> {
     let internal = |source| RecordError::Internal { source };
     let Written::Bulk(report) = written else { return Err(internal("a bulk write without a report".into())) };
-    let answer = answer(report, refused, mode, writing.numbers);
+    let answer = answer(report, refused, mode, writing);
     let body = serde_json::to_vec(&answer).map_err(|error| internal(error.into()))?;
     let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
     Ok(StoredResponse { status: StatusCode::OK.as_u16(), headers, body: body.into() })
 }
 
-fn answer(report: &BulkReport, refused: &[Refused], mode: BulkMode, numbers: Numbers) -> BulkResponse {
+fn answer(report: &BulkReport, refused: &[Refused], mode: BulkMode, writing: &Writing<'_>) -> BulkResponse {
     let mut stats = BulkStats { failed: refused.len() as u64, ..BulkStats::default() };
     let mut data: Vec<BulkResult> = refused
         .iter()
@@ -226,7 +322,7 @@ fn answer(report: &BulkReport, refused: &[Refused], mode: BulkMode, numbers: Num
             Outcome::Deleted(version) => (BulkOutcome::Deleted, Some(*version), None),
             Outcome::Skipped => (BulkOutcome::Skipped, None, None),
             Outcome::Failed(error) => {
-                (BulkOutcome::Failed, None, Some(BulkError::from(record_problem(error))))
+                (BulkOutcome::Failed, None, Some(BulkError::from(writing.told_of_item(error))))
             }
         };
         *match outcome {
@@ -240,7 +336,7 @@ fn answer(report: &BulkReport, refused: &[Refused], mode: BulkMode, numbers: Num
             data.push(BulkResult {
                 index: result.index,
                 outcome,
-                id: raw(&result.id, numbers),
+                id: raw(&result.id, writing.numbers),
                 version,
                 error,
             });

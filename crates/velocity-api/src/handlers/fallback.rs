@@ -1,6 +1,8 @@
 //! What is not there: no route, no such method, not yet. Under `/api` and `/platform` only callers with a credential
 //! are told so.
 
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any};
@@ -47,11 +49,15 @@ async fn authenticate_where_needed(api: &Api, parts: &Parts) -> Result<(), ApiEr
     if !is_below("/api") && !is_below("/platform") {
         return Ok(());
     }
-    let strategy = schema_route(path).and_then(|(schema, _)| match api.catalog().load().find(schema) {
-        Found::Served(schema) => schema.strategy().cloned(),
+    let schema = schema_route(path).and_then(|(schema, _)| match api.catalog().load().find(schema) {
+        Found::Served(schema) => Some(Arc::clone(schema)),
         Found::NotReady(_) | Found::Nothing => None,
     });
-    api.authenticate(strategy.as_ref().or(api.default_strategy()), parts).await?;
+    let strategy = match &schema {
+        Some(schema) => api.strategy_of(schema),
+        None => api.default_strategy(),
+    };
+    api.authenticate(strategy, parts).await?;
     Ok(())
 }
 

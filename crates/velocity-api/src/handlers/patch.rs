@@ -9,7 +9,7 @@ use velocity_schema::input::parse_patch;
 use velocity_schema::schema::Operation;
 use velocity_store::records::Write;
 
-use super::write::{Writing, id_of, refuse_conditions};
+use super::write::{Writing, changed_by, id_of, refuse_conditions};
 use crate::error::ApiError;
 use crate::request::body::{JsonKind, read_json};
 use crate::request::conditional::if_match;
@@ -29,8 +29,11 @@ pub(crate) async fn patch_record(
     let tags = if_match(&parts.headers)?;
     let sent = read_json(&parts.headers, body, JsonKind::MergePatch, &api.config().requests).await?;
     let (body, reason) = take_from_record(&caller.schema, &operations, &parts.headers, sent.clone());
-    let writing = Writing::prepare(&api, &caller, &parts, &operations, &sent, reason.as_deref())?;
-    let mut patch = parse_patch(&caller.schema, &id, &body)?;
+    let mut writing = Writing::prepare(&api, &caller, &parts, &operations, &sent, reason.as_deref())?;
+    caller.may_set(&operations, &body)?;
+    let patch = parse_patch(&caller.schema, &id, &body);
+    let mut patch = patch.map_err(|error| writing.told_of_input(&body, error))?;
+    writing.check_references(changed_by(&patch), &[]).await?;
     patch.expected_version = writing.expected_version(&id, tags.as_ref(), patch.expected_version).await?;
     writing.run(Write::Patch { id, patch }, Writing::present_record).await
 }

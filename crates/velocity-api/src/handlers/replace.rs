@@ -5,11 +5,11 @@ use axum::extract::State;
 use axum::response::Response;
 use http::request::Parts;
 use uuid::Uuid;
-use velocity_schema::input::parse_replace;
+use velocity_schema::input::{parse_replace, parse_replace_keeping};
 use velocity_schema::schema::Operation;
 use velocity_store::records::Write;
 
-use super::write::{Writing, id_of, only_if_absent};
+use super::write::{Writing, id_of, only_if_absent, set_by};
 use crate::error::ApiError;
 use crate::request::Malformed;
 use crate::request::body::{JsonKind, read_json};
@@ -36,10 +36,26 @@ pub(crate) async fn replace_record(
         (None, false) => &[Operation::Create, Operation::Update],
     };
     caller.roles_for_all(operations)?;
+    // Which of them it is, is not known yet: it is refused here where neither would do.
+    let conditions = operations.iter().map(|operation| caller.conditions_hold(*operation));
+    let refused = conditions.collect::<Vec<_>>().into_iter().try_fold(None, |first, held| match held {
+        Ok(()) => Err(()),
+        Err(error) => Ok(first.or(Some(error))),
+    });
+    if let Ok(Some(error)) = refused {
+        return Err(error);
+    }
     let sent = read_json(&parts.headers, body, JsonKind::Document, &api.config().requests).await?;
     let (body, reason) = take_from_record(&caller.schema, operations, &parts.headers, sent.clone());
-    let writing = Writing::prepare(&api, &caller, &parts, operations, &sent, reason.as_deref())?;
-    let mut replacement = parse_replace(&caller.schema, &id, &body, &mut Uuid::now_v7)?;
+    let mut writing = Writing::prepare(&api, &caller, &parts, operations, &sent, reason.as_deref())?;
+    caller.may_set(operations, &body)?;
+    let replacement = if only_if_absent {
+        parse_replace(&caller.schema, &id, &body, &mut Uuid::now_v7)
+    } else {
+        parse_replace_keeping(&caller.schema, &id, &body, &caller.keeps(), &mut Uuid::now_v7)
+    };
+    let mut replacement = replacement.map_err(|error| writing.told_of_input(&body, error))?;
+    writing.check_references(set_by(&replacement.record), &[&replacement.record.values]).await?;
     if only_if_absent {
         return writing.run(Write::Create(replacement.record), Writing::present_record).await;
     }

@@ -8,26 +8,32 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, StatusCode};
 use sha2::{Digest, Sha256};
+use velocity_contract::Problem;
 use velocity_schema::Value;
-use velocity_schema::schema::{Operation, View};
+use velocity_schema::input::{Change, InputError, NewRecord, Patch};
+use velocity_schema::schema::{Operation, Sight, View};
 use velocity_store::codec::Numbers;
 use velocity_store::records::{
     Effect, IdempotencyKey, Once, Record, RecordError, Session, StoredResponse, Table, Write, Written,
 };
 
 use crate::error::ApiError;
+use crate::guard::AccessGuard;
+use crate::references;
 use crate::request::conditional::{self, Tags};
 use crate::request::{Malformed, accept, headers, query, reason};
 use crate::scope::Caller;
 use crate::state::Api;
+use crate::told;
 
 const JSON: &str = "application/json";
 /// Versions count from 1.
 const NO_VERSION: i64 = -1;
 
 /// A write that is allowed, on its way to the store.
-pub(crate) struct Writing {
+pub(crate) struct Writing<'c> {
     api: Api,
+    caller: &'c Caller,
     table: Arc<Table>,
     pub(crate) session: Session,
     pub(crate) numbers: Numbers,
@@ -35,14 +41,15 @@ pub(crate) struct Writing {
     endpoint: String,
     /// What the caller sees of the record that is answered.
     view: View,
+    guard: AccessGuard<'c>,
 }
 
-impl Writing {
+impl<'c> Writing<'c> {
     /// Prepares a write that does `operations`, all of which the caller must be allowed. `body` is what the client sent,
     /// `in_body` the reason in it.
     pub(crate) fn prepare(
         api: &Api,
-        caller: &Caller,
+        caller: &'c Caller,
         parts: &Parts,
         operations: &[Operation],
         body: &[u8],
@@ -52,15 +59,34 @@ impl Writing {
         let [] = query::only(parts.uri.query(), [])?;
         let reason = reason::of_request(&caller.schema, operations, &parts.headers, in_body)?;
         let key = headers::idempotency_key(&parts.headers)?;
+        let view = caller.view(operations);
+        let session = caller.session(api, operations, roles, reason);
+        let of_caller = |key: &str| IdempotencyKey {
+            key: key.to_owned(),
+            digest: digest(parts, body, &rights(caller, &session, &view)),
+        };
         Ok(Self {
             table: api.records().table(&caller.schema),
-            session: caller.session(api, roles, reason),
+            key: key.map(of_caller),
+            session,
             numbers: accept::numbers(&parts.headers)?,
-            key: key.map(|key| IdempotencyKey { key: key.to_owned(), digest: digest(parts, body) }),
             endpoint: caller.schema.path().endpoint(),
-            view: View::whole(),
+            view,
+            guard: AccessGuard::new(caller),
+            caller,
             api: api.clone(),
         })
+    }
+
+    /// Sees to it that the fields which the write sets point to nothing that the caller may not know of. `made` are the
+    /// records that it makes.
+    pub(crate) async fn check_references<'v>(
+        &mut self,
+        set: impl IntoIterator<Item = (usize, &'v Value)>,
+        made: &[&[Value]],
+    ) -> Result<(), ApiError> {
+        self.guard.bar(references::barred(&self.api, self.caller, set, made).await?);
+        Ok(())
     }
 
     /// Carries it out, once if it has a key, and answers.
@@ -69,20 +95,43 @@ impl Writing {
         write: Write,
         present: impl Fn(&Self, &Written) -> Result<StoredResponse, RecordError>,
     ) -> Result<Response, ApiError> {
-        let records = self.api.records();
-        match &self.key {
-            None => {
-                let written = records.write(&self.session, &self.table, write).await?;
-                Ok(respond(present(self, &written)?, false))
-            }
-            Some(key) => {
-                let present = |written: &Written| present(self, written);
-                match records.write_once(&self.session, &self.table, key, &write, present).await? {
-                    Once::Fresh(answer) => Ok(respond(answer, false)),
-                    Once::Replayed(answer) => Ok(respond(answer, true)),
-                }
-            }
+        let (answer, replayed) = self.carry_out(write, present).await.map_err(|error| self.told(error))?;
+        if !answer.body.is_empty() {
+            self.caller.shown(&self.api, &self.view, 0..self.caller.schema.fields().len()).await;
         }
+        Ok(respond(answer, replayed))
+    }
+
+    async fn carry_out(
+        &self,
+        write: Write,
+        present: impl Fn(&Self, &Written) -> Result<StoredResponse, RecordError>,
+    ) -> Result<(StoredResponse, bool), RecordError> {
+        let (records, session, table) = (self.api.records(), &self.session, &self.table);
+        let Some(key) = &self.key else {
+            let written = records.write_guarded(session, table, write, &self.guard).await?;
+            return Ok((present(self, &written)?, false));
+        };
+        let present = |written: &Written| present(self, written);
+        match records.write_once_guarded(session, table, key, &write, &self.guard, present).await? {
+            Once::Fresh(answer) => Ok((answer, false)),
+            Once::Replayed(answer) => Ok((answer, true)),
+        }
+    }
+
+    /// The error without the names of fields that the caller does not see.
+    pub(crate) fn told(&self, error: RecordError) -> ApiError {
+        told::of_record(&self.caller.schema, &self.view, error).into()
+    }
+
+    /// The error of a body of this write.
+    pub(crate) fn told_of_input(&self, body: &[u8], error: InputError) -> InputError {
+        told::of_input(&self.caller.schema, &self.view, body, error)
+    }
+
+    /// What of a write's outcome is told of one of many.
+    pub(crate) fn told_of_item(&self, error: &RecordError) -> Problem {
+        told::problem(&self.caller.schema, &self.view, error)
     }
 
     /// The version that the record must have: of `If-Match`, or of `version` in the body.
@@ -140,7 +189,11 @@ impl Writing {
                     headers.push(("location".to_owned(), location(&self.endpoint, &record.id()?)));
                 }
                 let status = if created { StatusCode::CREATED } else { StatusCode::OK };
-                Ok(StoredResponse { status: status.as_u16(), headers, body: data(record, &self.view, self.numbers)? })
+                Ok(StoredResponse {
+                    status: status.as_u16(),
+                    headers,
+                    body: data(record, &self.view, self.numbers)?,
+                })
             }
             Written::Deleted { .. } | Written::Bulk(_) => Ok(StoredResponse {
                 status: StatusCode::NO_CONTENT.as_u16(),
@@ -149,6 +202,19 @@ impl Writing {
             }),
         }
     }
+}
+
+/// The fields that the body of a record sets, with their values.
+pub(crate) fn set_by(record: &NewRecord) -> impl Iterator<Item = (usize, &Value)> {
+    record.sent().iter().filter_map(|position| Some((*position, record.values.get(*position)?)))
+}
+
+/// The fields that a patch sets, with their values.
+pub(crate) fn changed_by(patch: &Patch) -> impl Iterator<Item = (usize, &Value)> {
+    patch.changes.iter().filter_map(|(position, change)| match change {
+        Change::Set(value) => Some((*position, value)),
+        Change::Merge(_) => None,
+    })
 }
 
 /// `{"data": …}`.
@@ -191,7 +257,7 @@ fn location(endpoint: &str, id: &Value) -> String {
 }
 
 /// All that the answer depends on, each part with its length before it.
-fn digest(parts: &Parts, body: &[u8]) -> [u8; 32] {
+fn digest(parts: &Parts, body: &[u8], rights: &[String]) -> [u8; 32] {
     let mut hash = Sha256::new();
     let mut add = |part: &[u8]| {
         hash.update((part.len() as u64).to_be_bytes());
@@ -204,7 +270,27 @@ fn digest(parts: &Parts, body: &[u8]) -> [u8; 32] {
         parts.headers.get_all(name).iter().for_each(|value| add(value.as_bytes()));
         add(b"");
     }
+    rights.iter().for_each(|part| add(part.as_bytes()));
     hash.finalize().into()
+}
+
+/// What the caller sees, for the digest of an idempotency key.
+///
+/// The answer that is kept was made for these rights. A key belongs to an actor, who may come back with a narrower
+/// credential or with fewer roles: then the kept answer would show what they may not see any more. So that is another
+/// request, and a conflict.
+fn rights(caller: &Caller, session: &Session, view: &View) -> Vec<String> {
+    let sight = |position| match view.sight(position) {
+        Sight::Clear => 'c',
+        Sight::Masked => 'm',
+        Sight::Hidden => 'h',
+    };
+    let sights = (0..caller.schema.fields().len()).map(sight).collect();
+    let scopes = caller.identity().scopes().map_or_else(String::new, |scopes| format!("{scopes:?}"));
+    let access = caller.schema.access();
+    let filtered = !access.row_filters().is_empty();
+    let attributes = if filtered { session.attributes.clone() } else { String::new() };
+    vec![sights, session.roles.join(","), attributes, scopes]
 }
 
 /// The record's id in the path, of the type that ids of the schema have.

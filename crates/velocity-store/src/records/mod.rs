@@ -11,6 +11,7 @@ mod guard;
 mod history;
 mod lane;
 mod look;
+mod lookup;
 mod once;
 mod read;
 mod record;
