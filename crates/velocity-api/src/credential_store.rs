@@ -29,7 +29,7 @@ const USES_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The store. Cheap to clone.
 #[derive(Clone)]
-pub struct DatabaseCredentials(Arc<Inner>);
+pub(crate) struct DatabaseCredentials(Arc<Inner>);
 
 struct Inner {
     pool: OwnerPool,

@@ -57,6 +57,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     on("POST", "/auth/device", "deviceLogin"),
     on("POST", "/platform/plan", "plan"),
     on("GET", "/platform/drift", "drift"),
+    on("GET", "/platform/explain", "explain"),
     on("GET", "/platform/api-keys", "listApiKeys"),
     on("POST", "/platform/api-keys", "createApiKey"),
     on("DELETE", "/platform/api-keys/{id}", "revokeApiKey"),
@@ -124,6 +125,7 @@ pub(crate) fn routes() -> Router<Api> {
         .route("/auth/device", post(auth::device_login))
         .route("/platform/plan", post(platform::plan_schema))
         .route("/platform/drift", get(platform::show_drift))
+        .route("/platform/explain", get(platform::explain))
         .route("/platform/api-keys", get(platform::list_keys).post(platform::create_key))
         .route("/platform/api-keys/{id}", delete_route(platform::revoke_key))
         .route("/platform/api-keys/{id}/rotate", post(platform::rotate_key))

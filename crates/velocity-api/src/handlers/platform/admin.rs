@@ -1,6 +1,5 @@
 //! The scope that every route here needs: a caller who may do everything.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
@@ -10,8 +9,6 @@ use velocity_schema::schema::SYSTEM_ROLE_ADMIN;
 use velocity_store::platform::Acting;
 use velocity_store::records::{Origin, Session};
 
-use crate::access_events::AccessEvent;
-use crate::client;
 use crate::envelope::RequestContext;
 use crate::error::ApiError;
 use crate::request::headers::refuse_unknown;
@@ -21,16 +18,13 @@ use crate::state::Api;
 pub(crate) struct Admin {
     identity: Arc<Identity>,
     context: RequestContext,
-    /// Method and path.
-    request: String,
-    ip: Option<IpAddr>,
 }
 
 impl FromRequestParts<Api> for Admin {
     type Rejection = ApiError;
 
-    /// Who the caller is comes before anything is read of the request's body, or said of a schema. That the role was used
-    /// is written down before anything is done with it.
+    /// Who the caller is comes before anything is read of the request's body, or said of a schema. The envelope writes down
+    /// that the role was used.
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
         let identity = api.authenticate(api.default_strategy(), parts).await?;
         if !identity.is_platform_admin() || !api.admin_counts(&identity) {
@@ -45,10 +39,8 @@ impl FromRequestParts<Api> for Admin {
         }
         refuse_unknown(&parts.headers)?;
         let context = parts.extensions.get::<RequestContext>().cloned().ok_or(ApiError::Panicked)?;
-        let request = format!("{} {}", parts.method, parts.uri.path());
-        let admin = Self { identity, context, request, ip: client::address(&parts.extensions) };
-        api.database().access_events().admin_use(admin.event()).await;
-        Ok(admin)
+        context.seen.as_admin();
+        Ok(Self { identity, context })
     }
 }
 
@@ -75,23 +67,10 @@ impl Admin {
             actor: self.identity.actor().to_owned(),
             actor_type: self.identity.actor_type().name().to_owned(),
             strategy: self.identity.strategy().to_owned(),
-            path: self.request.chars().take(1024).collect(),
+            path: format!("{} {}", self.context.method, self.context.uri.path()).chars().take(1024).collect(),
             request_id: self.context.id.as_str().to_owned(),
             trace_id: self.trace_id(),
-            ip: self.ip.map(|ip| ip.to_canonical().to_string()),
-        }
-    }
-
-    fn event(&self) -> AccessEvent {
-        AccessEvent {
-            actor: Some(self.identity.actor().to_owned()),
-            actor_type: Some(self.identity.actor_type().name()),
-            strategy: Some(self.identity.strategy().to_owned()),
-            path: self.request.clone(),
-            request_id: self.context.id.as_str().to_owned(),
-            trace_id: self.context.trace_id.to_string(),
-            ip: self.ip,
-            ..AccessEvent::default()
+            ip: self.context.client.map(|ip| ip.to_canonical().to_string()),
         }
     }
 

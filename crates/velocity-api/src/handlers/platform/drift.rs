@@ -43,7 +43,7 @@ pub(crate) async fn show_drift(
     Ok(Json(Data { data }))
 }
 
-fn served(api: &Api, text: &str) -> Result<Arc<Schema>, ApiError> {
+pub(super) fn served(api: &Api, text: &str) -> Result<Arc<Schema>, ApiError> {
     let path: SchemaPath = text
         .parse()
         .map_err(|error| Malformed(format!("`schema` is org/app/domain/object/version: {error}")))?;

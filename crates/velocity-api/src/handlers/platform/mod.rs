@@ -5,6 +5,7 @@ mod admin;
 mod api_keys;
 mod drift;
 mod estimate;
+mod explain;
 mod login;
 mod members;
 mod operations;
@@ -14,6 +15,7 @@ mod revocations;
 
 pub(crate) use api_keys::{create_key, list_keys, revoke_key, rotate_key};
 pub(crate) use drift::show_drift;
+pub(crate) use explain::explain;
 pub(crate) use login::Login;
 pub(crate) use plan::plan_schema;
 pub(crate) use revocations::{create_revocation, lift, list_revoked};

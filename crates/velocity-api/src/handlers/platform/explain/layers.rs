@@ -1,0 +1,273 @@
+//! The verdicts that need more than the subject: revocations, the credential's scopes, other schemas, and the database.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use velocity_access::{Decision, Subject};
+use velocity_contract::administration::{LayerVerdict, Verdict};
+use velocity_schema::cel::RequestView;
+use velocity_schema::field::Reference;
+use velocity_schema::schema::Operation;
+use velocity_schema::spec::OnDelete;
+use velocity_schema::{Schema, SchemaPath};
+use velocity_store::platform::{ListedApiKey, list_revocations};
+use velocity_store::records::RecordError;
+
+use super::question::Question;
+use super::session_of;
+use crate::catalog::Found;
+use crate::error::ApiError;
+use crate::handlers::platform::admin::Admin;
+use crate::handlers::platform::login::refused;
+use crate::state::Api;
+
+fn verdict(layer: &str, verdict: Verdict, detail: impl Into<String>) -> LayerVerdict {
+    LayerVerdict { layer: layer.to_owned(), verdict, rule: None, detail: detail.into(), remedy: None }
+}
+
+fn denied(layer: &str, rule: String, detail: impl Into<String>, remedy: impl Into<String>) -> LayerVerdict {
+    LayerVerdict { rule: Some(rule), remedy: Some(remedy.into()), ..verdict(layer, Verdict::Deny, detail) }
+}
+
+/// Whether the actor would get in at all: the strategy runs, the key works, and nothing is revoked.
+pub(super) async fn authentication(api: &Api, question: &Question) -> Result<LayerVerdict, ApiError> {
+    let layer = "authentication";
+    let Some(strategy) = api.strategy_of(&question.schema) else {
+        let rule = "auth.strategyRef".to_owned();
+        let detail = "no AuthStrategy decides here that may, so nobody gets in";
+        let remedy = "name a strategy of this domain or of the installation in the schema, or start the API with --default-auth-strategy";
+        return Ok(denied(layer, rule, detail, remedy));
+    };
+    if api.strategies().find(strategy).is_none() {
+        let detail = "the AuthStrategy is missing or invalid, so nobody gets in";
+        return Ok(denied(
+            layer,
+            format!("AuthStrategy {strategy}"),
+            detail,
+            "apply it, or see why it does not run in its status",
+        ));
+    }
+    if let Some(refusal) = question.key.as_ref().and_then(|key| of_key(key, Timestamp::now())) {
+        return Ok(refusal);
+    }
+    let mut sought = vec![("actor", question.identity.actor().to_owned())];
+    sought.extend(question.key.as_ref().map(|key| ("key", key.id.clone())));
+    let mut view = api.database().login().view().await?;
+    for (kind, value) in sought {
+        let revoked =
+            list_revocations(view.connection().client(), Some(kind), Some(&value)).await.map_err(refused)?;
+        if let Some(revocation) = revoked.first() {
+            let detail = format!(
+                "revoked by {} at {}: {}",
+                revocation.created_by, revocation.created_at, revocation.reason
+            );
+            let remedy = format!("lift it: DELETE /platform/revocations/{}", revocation.id);
+            return Ok(denied(
+                layer,
+                format!("revocation {}: {kind} {value}", revocation.id),
+                detail,
+                remedy,
+            ));
+        }
+    }
+    let detail = "neither the actor nor the key is revoked; single tokens and sessions are not looked at";
+    Ok(LayerVerdict {
+        rule: Some(format!("AuthStrategy {strategy}")),
+        ..verdict(layer, Verdict::Allow, detail)
+    })
+}
+
+/// Why a key does not work.
+fn of_key(key: &ListedApiKey, now: Timestamp) -> Option<LayerVerdict> {
+    let is_over = |at: Option<Timestamp>| at.filter(|at| *at <= now);
+    let (detail, remedy) = if let Some(at) = key.revoked_at {
+        (format!("the key was revoked at {at}"), "create a new key")
+    } else if let Some(at) = is_over(key.expires_at) {
+        (format!("the key expired at {at}"), "create a new key")
+    } else if let Some(at) = is_over(key.ends_at) {
+        (format!("the key was rotated and ended at {at}"), "use the key that took its place")
+    } else {
+        return None;
+    };
+    Some(denied("authentication", format!("API key {}", key.id), detail, remedy))
+}
+
+/// What the key is narrowed to.
+pub(super) fn scope(question: &Question) -> LayerVerdict {
+    let layer = "scope";
+    let Some(scopes) = question.identity.scopes() else {
+        let detail = if question.key.is_some() { "the key is not narrowed" } else { "no key is asked about" };
+        return verdict(layer, Verdict::NotApplicable, detail);
+    };
+    let (path, operation) = (question.schema.path(), question.operation);
+    let covering: Vec<_> = scopes.iter().filter(|scope| scope.covers(path, operation)).collect();
+    let shown = |scopes: &[String]| scopes.join("; ");
+    if covering.is_empty() {
+        let all: Vec<String> = scopes.iter().map(ToString::to_string).collect();
+        let detail = format!("no scope of the key covers `{operation}` on this schema");
+        return denied(
+            layer,
+            shown(&all),
+            detail,
+            "create a key with a scope that does, or use one without scopes",
+        );
+    }
+    let rule: Vec<String> = covering.iter().map(ToString::to_string).collect();
+    let narrow = covering.iter().all(|scope| scope.fields.is_some());
+    let detail = if narrow {
+        "the key is narrowed to some fields: see the field rights"
+    } else {
+        "a scope of the key covers this"
+    };
+    LayerVerdict { rule: Some(shown(&rule)), ..verdict(layer, Verdict::Allow, detail) }
+}
+
+/// Which other schemas the operation reaches into, and whether it may.
+pub(super) fn cross_schema(
+    api: &Api,
+    subject: &Subject,
+    operation: Operation,
+    request: RequestView<'_>,
+) -> LayerVerdict {
+    let layer = "crossSchema";
+    let schema = subject.schema();
+    let reached: Vec<(String, Option<String>, bool)> = match operation {
+        Operation::Create | Operation::Update => of_references(api, subject, request),
+        Operation::Delete => of_referrers(api, subject, request),
+        _ => Vec::new(),
+    };
+    if reached.is_empty() {
+        return verdict(layer, Verdict::NotApplicable, "this operation reaches into no other schema");
+    }
+    if subject.is_platform_admin() {
+        return verdict(layer, Verdict::Allow, "`platform-admin` may reach into every schema");
+    }
+    let refused: Vec<String> =
+        reached.iter().filter_map(|(what, why, _)| Some(format!("{what}: {}", why.as_ref()?))).collect();
+    if refused.is_empty() {
+        let all: Vec<&str> = reached.iter().map(|(what, ..)| what.as_str()).collect();
+        return verdict(layer, Verdict::Allow, format!("allowed: {}", all.join("; ")));
+    }
+    let remedy = "give the actor a role that the other schema allows it to".to_owned();
+    let certain = reached.iter().any(|(_, why, always)| why.is_some() && *always);
+    let kind = if certain { Verdict::Deny } else { Verdict::Partial };
+    LayerVerdict {
+        rule: Some(format!("references of {}", schema.path())),
+        remedy: Some(remedy),
+        ..verdict(layer, kind, refused.join("; "))
+    }
+}
+
+/// The schemas that fields of this one refer to: what is reached, why it may not be, whether every such request does.
+fn of_references(
+    api: &Api,
+    subject: &Subject,
+    request: RequestView<'_>,
+) -> Vec<(String, Option<String>, bool)> {
+    let catalog = api.catalog().load();
+    let fields = subject.schema().fields().iter();
+    let enforced = fields.filter_map(|field| Some((field, field.reference.as_ref().filter(|r| r.enforce)?)));
+    enforced
+        .map(|(field, reference)| {
+            let target = match catalog.find(&reference.target.to_string()) {
+                Found::Served(target) => Some(target),
+                Found::NotReady(_) | Found::Nothing => None,
+            };
+            let why = may(api, subject, target, Operation::Read, request);
+            let always = request.operation == Operation::Create.as_str() && field.required;
+            (format!("`{}` refers to {}", field.name, reference.target), why, always)
+        })
+        .collect()
+}
+
+/// The schemas whose records go, or change, with a record of this one.
+fn of_referrers(
+    api: &Api,
+    subject: &Subject,
+    request: RequestView<'_>,
+) -> Vec<(String, Option<String>, bool)> {
+    let catalog = api.catalog().load();
+    let path = subject.schema().path();
+    let mut reached = Vec::new();
+    for other in catalog.served.iter() {
+        for field in other.fields() {
+            let Some((needed, what)) =
+                field.reference.as_ref().and_then(|reference| goes_along(reference, path))
+            else {
+                continue;
+            };
+            let why = may(api, subject, Some(other), needed, request);
+            reached.push((
+                format!("records of {} {what} through `{}`", other.path(), field.name),
+                why,
+                false,
+            ));
+        }
+    }
+    reached
+}
+
+/// What a delete does to the records of another schema, and what it needs there.
+fn goes_along(reference: &Reference, path: &SchemaPath) -> Option<(Operation, &'static str)> {
+    if !reference.enforce || reference.target != *path {
+        return None;
+    }
+    match reference.on_delete {
+        OnDelete::Restrict => None,
+        OnDelete::Cascade => Some((Operation::Delete, "are deleted too")),
+        OnDelete::SetNull => Some((Operation::Update, "lose their reference")),
+    }
+}
+
+/// Why the actor may not do the operation on another schema.
+fn may(
+    api: &Api,
+    subject: &Subject,
+    target: Option<&Arc<Schema>>,
+    operation: Operation,
+    request: RequestView<'_>,
+) -> Option<String> {
+    let Some(target) = target else { return Some("it is not served".to_owned()) };
+    if api.strategy_of(target) != api.strategy_of(subject.schema()) {
+        return Some("another strategy decides there".to_owned());
+    }
+    let there = api.subject(Arc::clone(subject.identity()), target);
+    if let Decision::Denied { reason } = there.roles_for(operation) {
+        return Some(reason);
+    }
+    let request = RequestView { operation: operation.as_str(), ..request };
+    there.abac(operation, None, request).err().map(|denied| denied.to_string())
+}
+
+/// What the database itself says of the record, asked as the actor would ask it; `None` where there is nothing to ask.
+pub(super) async fn rls(
+    api: &Api,
+    admin: &Admin,
+    question: &Question,
+    subject: &Subject,
+) -> Result<Option<LayerVerdict>, ApiError> {
+    let layer = "rls";
+    let operation = question.operation;
+    let Some(id) = &question.id else { return Ok(None) };
+    let Decision::Allowed { effective_roles } = subject.roles_for(operation) else { return Ok(None) };
+    let roles: Vec<String> = effective_roles.into_iter().map(str::to_owned).collect();
+    if operation == Operation::Restore {
+        let detail = "records that are deleted cannot be looked at before they are restored";
+        return Ok(Some(verdict(layer, Verdict::Partial, detail)));
+    }
+    let rule = format!("policies of the table, for the roles {}", roles.join(", "));
+    let session = session_of(admin.session(api), subject, operation, roles);
+    let table = api.records().table(&question.schema);
+    match api.records().read(&session, &table, id).await {
+        Ok(_) => {
+            let detail = "the database was asked as this actor, and shows the record";
+            Ok(Some(LayerVerdict { rule: Some(rule), ..verdict(layer, Verdict::Allow, detail) }))
+        }
+        Err(RecordError::NotFound) => {
+            let detail = "the database was asked as this actor, and does not show the record: to them it is not there (404)";
+            let remedy = "the same as for the row filters; where those let the record through, look for drift (GET /platform/drift)";
+            Ok(Some(denied(layer, rule, detail, remedy)))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
