@@ -4,8 +4,8 @@
 
 use serde_json::{Value as Json, json};
 use velocity_schema::Schema;
-use velocity_schema::schema::Operation;
 
+use super::Rights;
 use super::json_schema::{DIALECT, Shape, record, title};
 use super::operations::{Names, OPERATIONS};
 
@@ -18,12 +18,12 @@ pub(crate) fn head(title: &str, version: &str) -> String {
 }
 
 /// The members of `paths` of one schema, without braces.
-pub(crate) fn paths(schema: &Schema, allowed: &[Operation]) -> String {
+pub(crate) fn paths(schema: &Schema, rights: &Rights) -> String {
     let names = Names::of(schema);
     let endpoint = schema.path().endpoint();
     let mut items: Vec<(&str, serde_json::Map<String, Json>)> = Vec::new();
-    for described in OPERATIONS.iter().filter(|described| allowed.contains(&described.needs)) {
-        let operation = (described.build)(&names, schema);
+    for described in OPERATIONS.iter().filter(|described| rights.allowed().contains(&described.needs)) {
+        let operation = (described.build)(&names, schema, rights);
         match items.iter_mut().find(|(tail, _)| *tail == described.tail) {
             Some((_, item)) => {
                 item.insert(described.method.to_owned(), operation);
@@ -56,14 +56,14 @@ pub(crate) fn middle() -> String {
 }
 
 /// The components of one schema, each after a comma.
-pub(crate) fn components(schema: &Schema) -> String {
+pub(crate) fn components(schema: &Schema, rights: &Rights) -> String {
     let names = Names::of(schema);
-    let mut whole = record(schema, Shape::Record);
+    let mut whole = record(schema, rights, Shape::Record);
     whole["title"] = json!(title(schema));
     let parts = [
         (&names.record, whole),
-        (&names.new, record(schema, Shape::New)),
-        (&names.patch, record(schema, Shape::Patch)),
+        (&names.new, record(schema, rights, Shape::New)),
+        (&names.patch, record(schema, rights, Shape::Patch)),
     ];
     parts.map(|(name, schema)| format!(",{}:{schema}", json!(name))).concat()
 }
@@ -74,12 +74,12 @@ pub(crate) fn tail() -> &'static str {
 }
 
 /// The document of one schema.
-pub(crate) fn document(schema: &Schema, allowed: &[Operation]) -> String {
+pub(crate) fn document(schema: &Schema, rights: &Rights) -> String {
     let version = format!("{}+{}", schema.path().version, schema.hash());
     let mut text = head(title(schema), &version);
-    text.push_str(&paths(schema, allowed));
+    text.push_str(&paths(schema, rights));
     text.push_str(&middle());
-    text.push_str(&components(schema));
+    text.push_str(&components(schema, rights));
     text.push_str(tail());
     text
 }
@@ -127,10 +127,10 @@ fn answers() -> Vec<(&'static str, Json)> {
                 "required": ["seq", "at", "actor", "operation", "version", "changed", "before", "after", "reason",
                     "requestId", "hash"],
                 "properties": {
-                    "seq": { "type": "integer" }, "at": { "type": "string", "format": "date-time" }, "actor": text,
+                    "seq": { "type": "integer" }, "at": { "type": "string", "format": "date-time" }, "actor": maybe,
                     "operation": text, "version": { "type": "integer" }, "changed": { "type": "array", "items": text },
                     "before": { "type": ["object", "null"] }, "after": { "type": ["object", "null"] }, "reason": maybe,
-                    "requestId": maybe, "hash": text,
+                    "requestId": maybe, "hash": maybe,
                 },
             }),
         ),
@@ -173,12 +173,17 @@ fn bulks() -> Vec<(&'static str, Json)> {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use velocity_schema::schema::{Operation, View, WriteRights};
     use velocity_schema::spec::SchemaDefinitionSpec;
 
     use super::*;
 
     /// A schema with a field of most kinds.
     pub(crate) fn order() -> Schema {
+        Schema::parse(&order_spec()).unwrap()
+    }
+
+    fn order_spec() -> SchemaDefinitionSpec {
         let spec = json!({
             "org": "acme", "app": "shop", "domain": "sales", "object": "order", "version": "v1", "displayName": "Order",
             "fields": [
@@ -192,11 +197,67 @@ pub(crate) mod tests {
             ],
             "access": { "roles": { "create": ["writer"], "read": ["reader"] } },
         });
-        Schema::parse(&SchemaDefinitionSpec::from_json(&spec).unwrap()).unwrap()
+        SchemaDefinitionSpec::from_json(&spec).unwrap()
+    }
+
+    /// The same with a field `margin` that is hidden, and `amount` masked, for a caller who may not set `supplier`.
+    pub(crate) fn restricted() -> (Schema, Rights) {
+        let mut spec = serde_json::to_value(order_spec()).unwrap();
+        let margin = json!({ "name": "margin", "type": "number", "filterable": true, "sortable": true });
+        spec["fields"].as_array_mut().unwrap().push(margin);
+        spec["search"] = json!({ "tier": 1, "fields": ["supplier"] });
+        spec["access"]["fieldAccess"] = json!([
+            { "field": "margin", "read": ["boss"] },
+            { "field": "amount", "read": ["boss"], "masking": { "strategy": "range", "rangeSize": 100 } },
+            { "field": "supplier", "write": ["boss"] },
+        ]);
+        let schema = Schema::from_json(&spec).unwrap().1;
+        let view = schema.view(&|role| role == "reader");
+        let sets = schema.write_rights(&|role| role == "reader");
+        assert!(view != View::whole() && sets != WriteRights::all());
+        (schema, Rights::on(&Operation::ALL, view, sets))
     }
 
     fn parsed(allowed: &[Operation]) -> Json {
-        serde_json::from_str(&document(&order(), allowed)).unwrap()
+        serde_json::from_str(&document(&order(), &Rights::all(allowed))).unwrap()
+    }
+
+    #[test]
+    fn nothing_is_said_of_hidden_fields_and_nothing_is_found_by_masked_ones() {
+        let (schema, rights) = restricted();
+        let text = document(&schema, &rights);
+        assert!(!text.contains("margin"), "{text}");
+        let document: Json = serde_json::from_str(&text).unwrap();
+        for route in ["", "/export"] {
+            let parameters =
+                &document["paths"][format!("/api/acme/shop/sales/order/v1{route}")]["get"]["parameters"];
+            let parameter = |name: &str| {
+                parameters.as_array().unwrap().iter().find(|parameter| parameter["name"] == name).cloned()
+            };
+            let filter = parameter("filter").unwrap();
+            assert_eq!(filter["schema"]["properties"], json!({ "status": { "type": ["string", "object"] } }));
+            assert!(parameter("sort").unwrap()["description"].as_str().unwrap().ends_with("nothing"));
+            assert!(parameter("q").is_some());
+        }
+        let narrow = |name: &str| {
+            let view = rights.view.narrowed(&schema, |at| schema.fields()[at].name.as_str() != name);
+            super::document(&schema, &Rights { view, ..rights.clone() })
+        };
+        assert!(!narrow("supplier").contains(r#""name":"q""#) && narrow("at").contains(r#""name":"q""#));
+        assert!(!narrow("supplier").contains("supplier"), "{}", narrow("supplier"));
+    }
+
+    #[test]
+    fn descriptions_for_other_rights_have_other_tags() {
+        let (schema, rights) = restricted();
+        let none = Rights::all(&Operation::ALL).tag(&schema);
+        let only_sets = Rights { view: View::whole(), ..rights.clone() };
+        let only_sees = Rights { sets: WriteRights::all(), changes: WriteRights::all(), ..rights.clone() };
+        let tags = [none, rights.tag(&schema), only_sets.tag(&schema), only_sees.tag(&schema)];
+        for (at, tag) in tags.iter().enumerate() {
+            assert!(tags[..at].iter().all(|other| other != tag), "{tags:?}");
+        }
+        assert_eq!(tags[0], "");
     }
 
     #[test]
@@ -230,7 +291,7 @@ pub(crate) mod tests {
                 "fields": [{ "name": "title", "type": "string", "searchable": search }],
             });
             let schema = Schema::from_json(&spec).unwrap().1;
-            serde_json::from_str::<Json>(&document(&schema, &Operation::ALL)).unwrap()
+            serde_json::from_str::<Json>(&document(&schema, &Rights::all(&Operation::ALL))).unwrap()
         };
         for route in ["", "/export"] {
             let q = |search: bool| {

@@ -1,8 +1,13 @@
 //! The operations of one schema's routes, as OpenAPI describes them.
 
 use serde_json::{Map, Value as Json, json};
+use velocity_schema::Schema;
 use velocity_schema::schema::{Operation, Tier};
-use velocity_schema::{FieldName, Schema};
+
+use super::Rights;
+
+/// Describes a route's method.
+type Build = fn(&Names, &Schema, &Rights) -> Json;
 
 /// One route's method.
 pub(super) struct Described {
@@ -11,7 +16,7 @@ pub(super) struct Described {
     pub(super) method: &'static str,
     /// What a caller must be allowed.
     pub(super) needs: Operation,
-    pub(super) build: fn(&Names, &Schema) -> Json,
+    pub(super) build: Build,
 }
 
 /// The names of one schema's components.
@@ -29,12 +34,7 @@ impl Names {
     }
 }
 
-const fn on(
-    method: &'static str,
-    tail: &'static str,
-    needs: Operation,
-    build: fn(&Names, &Schema) -> Json,
-) -> Described {
+const fn on(method: &'static str, tail: &'static str, needs: Operation, build: Build) -> Described {
     Described { tail, method, needs, build }
 }
 
@@ -112,15 +112,16 @@ fn write_headers() -> Vec<Json> {
     ]
 }
 
-fn filter_parameters(schema: &Schema) -> Vec<Json> {
-    let filterable: Map<String, Json> = schema
-        .fields()
-        .iter()
+/// What a list may be asked about the fields that the caller sees in clear.
+fn filter_parameters(schema: &Schema, rights: &Rights) -> Vec<Json> {
+    let filterable: Map<String, Json> = rights
+        .clear(schema)
         .filter(|field| field.filterable)
         .map(|field| (field.name.to_string(), json!({ "type": ["string", "object"] })))
         .collect();
     let sortable: Vec<&str> =
-        schema.fields().iter().filter(|f| f.sortable).map(|f| f.name.as_str()).collect();
+        rights.clear(schema).filter(|field| field.sortable).map(|field| field.name.as_str()).collect();
+    let sortable = if sortable.is_empty() { "nothing".to_owned() } else { sortable.join(", ") };
     let mut parameters = vec![
         json!({
             "name": "filter", "in": "query", "style": "deepObject", "explode": true,
@@ -129,18 +130,22 @@ fn filter_parameters(schema: &Schema) -> Vec<Json> {
         }),
         parameter(
             "sort",
-            &format!("fields in order, `-` before a descending one; sortable are {}", sortable.join(", ")),
+            &format!("fields in order, `-` before a descending one; sortable: {sortable}"),
             &json!({ "type": "string" }),
         ),
         parameter("fields", "the fields that are wanted, separated by commas", &json!({ "type": "string" })),
     ];
-    parameters.extend(search_parameter(schema));
+    parameters.extend(search_parameter(schema, rights));
     parameters
 }
 
-fn search_parameter(schema: &Schema) -> Option<Json> {
+fn search_parameter(schema: &Schema, rights: &Rights) -> Option<Json> {
     let search = schema.search()?;
-    let fields: Vec<&str> = search.fields.iter().map(FieldName::as_str).collect();
+    let clear = rights.clear(schema).filter(|field| search.fields.contains(&field.name));
+    let fields: Vec<&str> = clear.map(|field| field.name.as_str()).collect();
+    if fields.is_empty() {
+        return None;
+    }
     let what = match search.tier {
         Tier::Pieces => "records with every word somewhere in",
         Tier::Words(_) => "records with these words (\"a phrase\", `or`, `-without`) in",
@@ -160,8 +165,8 @@ fn page_parameters() -> Vec<Json> {
     ]
 }
 
-fn list(names: &Names, schema: &Schema) -> Json {
-    let mut parameters = filter_parameters(schema);
+fn list(names: &Names, schema: &Schema, rights: &Rights) -> Json {
+    let mut parameters = filter_parameters(schema, rights);
     parameters.extend(page_parameters());
     parameters.push(parameter("offset", "how many to skip", &json!({ "type": "integer", "minimum": 0 })));
     parameters.push(parameter("count", "whether to count all", &json!({ "enum": ["exact", "estimated"] })));
@@ -170,7 +175,7 @@ fn list(names: &Names, schema: &Schema) -> Json {
     operation("list", names, "List records", "200", &success, json!({ "parameters": parameters }))
 }
 
-fn create(names: &Names, _: &Schema) -> Json {
+fn create(names: &Names, _: &Schema, _: &Rights) -> Json {
     let more = json!({
         "parameters": write_headers(),
         "requestBody": { "required": true, "content": content(&reference(&names.new)) },
@@ -178,7 +183,7 @@ fn create(names: &Names, _: &Schema) -> Json {
     operation("create", names, "Create a record", "201", &one_record(names, "the new record"), more)
 }
 
-fn bulk(names: &Names, _: &Schema) -> Json {
+fn bulk(names: &Names, _: &Schema, _: &Rights) -> Json {
     let more = json!({
         "parameters": write_headers(),
         "requestBody": { "required": true, "content": content(&reference("BulkRequest")) },
@@ -188,8 +193,8 @@ fn bulk(names: &Names, _: &Schema) -> Json {
     operation("bulk", names, "Write many records in one request", "200", &success, more)
 }
 
-fn export(names: &Names, schema: &Schema) -> Json {
-    let mut parameters = filter_parameters(schema);
+fn export(names: &Names, schema: &Schema, rights: &Rights) -> Json {
+    let mut parameters = filter_parameters(schema, rights);
     parameters.push(parameter("format", "`Accept` decides otherwise", &json!({ "enum": ["ndjson", "csv"] })));
     let success = json!({
         "description": "all records that fit, streamed",
@@ -205,7 +210,7 @@ fn export(names: &Names, schema: &Schema) -> Json {
     )
 }
 
-fn read(names: &Names, schema: &Schema) -> Json {
+fn read(names: &Names, schema: &Schema, _: &Rights) -> Json {
     let parameters = [id_parameter(schema), header("If-None-Match", "304 where the version is this one")];
     let more = json!({ "parameters": parameters });
     operation("read", names, "Read a record", "200", &one_record(names, "the record"), more)
@@ -219,18 +224,18 @@ fn change(id: &str, names: &Names, schema: &Schema, summary: &str, body: &Json) 
     operation(id, names, summary, "200", &one_record(names, "the record as it is now"), more)
 }
 
-fn patch(names: &Names, schema: &Schema) -> Json {
+fn patch(names: &Names, schema: &Schema, _: &Rights) -> Json {
     let body = reference(&names.patch);
     let both =
         json!({ "application/merge-patch+json": { "schema": body }, "application/json": { "schema": body } });
     change("update", names, schema, "Change a record by a JSON merge patch", &both)
 }
 
-fn replace(names: &Names, schema: &Schema) -> Json {
+fn replace(names: &Names, schema: &Schema, _: &Rights) -> Json {
     change("replace", names, schema, "Create or replace a record", &content(&reference(&names.new)))
 }
 
-fn delete(names: &Names, schema: &Schema) -> Json {
+fn delete(names: &Names, schema: &Schema, _: &Rights) -> Json {
     let mut parameters =
         vec![id_parameter(schema), header("If-Match", "the version that the record must be at")];
     parameters.extend(write_headers());
@@ -238,14 +243,14 @@ fn delete(names: &Names, schema: &Schema) -> Json {
     operation("delete", names, "Delete a record", "204", &success, json!({ "parameters": parameters }))
 }
 
-fn undelete(names: &Names, schema: &Schema) -> Json {
+fn undelete(names: &Names, schema: &Schema, _: &Rights) -> Json {
     let mut parameters = vec![id_parameter(schema)];
     parameters.extend(write_headers());
     let more = json!({ "parameters": parameters });
     operation("undelete", names, "Bring a deleted record back", "200", &one_record(names, "the record"), more)
 }
 
-fn history(names: &Names, schema: &Schema) -> Json {
+fn history(names: &Names, schema: &Schema, _: &Rights) -> Json {
     let mut parameters = vec![id_parameter(schema)];
     parameters.extend(page_parameters());
     let success = json!({ "description": "events", "content": content(&page(&reference("HistoryEvent"))) });

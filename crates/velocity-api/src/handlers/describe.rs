@@ -19,14 +19,14 @@ use velocity_contract::page::Data;
 use velocity_schema::Schema;
 use velocity_schema::schema::{Operation, StrategyRef};
 
-use crate::describe::{json_schema, openapi as document};
+use crate::describe::{Rights, json_schema, openapi as document};
 use crate::error::ApiError;
 use crate::request::{conditional, query};
-use crate::scope::{Caller, operations};
+use crate::scope::Caller;
 use crate::state::Api;
 
-/// A schema with what the caller may do there, never nothing.
-type Visible = (Arc<Schema>, Vec<Operation>);
+/// A schema with what the caller may do there.
+type Visible = (Arc<Schema>, Rights);
 
 /// `GET /api`: the schemas that the caller can see.
 pub(crate) async fn list_schemas(
@@ -35,23 +35,25 @@ pub(crate) async fn list_schemas(
 ) -> Result<Json<Data<Vec<SchemaListing>>>, ApiError> {
     let visible = visible(&api, &parts).await?;
     let [] = query::only(parts.uri.query(), [])?;
-    Ok(Json(Data { data: visible.iter().map(|(schema, allowed)| listing(schema, allowed)).collect() }))
+    Ok(Json(Data {
+        data: visible.iter().map(|(schema, rights)| listing(schema, rights.allowed())).collect(),
+    }))
 }
 
-/// `GET …/schema.json`: the JSON Schema of a record.
+/// `GET …/schema.json`: the JSON Schema of a record, as the caller sees it.
 pub(crate) async fn json_schema(caller: Caller, parts: Parts) -> Result<Response, ApiError> {
-    describable(&caller, &parts)?;
-    let tag = format!("\"{}\"", caller.schema.hash());
-    let body = || json_schema::document(&caller.schema).to_string();
+    let rights = describable(&caller, &parts)?;
+    let tag = format!("\"{}{}\"", caller.schema.hash(), rights.tag(&caller.schema));
+    let body = || json_schema::document(&caller.schema, &rights).to_string();
     tagged(&parts.headers, &tag, "application/schema+json", body)
 }
 
 /// `GET …/openapi.json`: the routes of one schema.
 pub(crate) async fn schema_openapi(caller: Caller, parts: Parts) -> Result<Response, ApiError> {
-    let allowed = describable(&caller, &parts)?;
-    let words: Vec<&str> = allowed.iter().map(|operation| operation.as_str()).collect();
-    let tag = format!("\"{}+{}\"", caller.schema.hash(), words.join("+"));
-    tagged(&parts.headers, &tag, "application/json", || document::document(&caller.schema, &allowed))
+    let rights = describable(&caller, &parts)?;
+    let words: Vec<&str> = rights.allowed().iter().map(|operation| operation.as_str()).collect();
+    let tag = format!("\"{}+{}{}\"", caller.schema.hash(), words.join("+"), rights.tag(&caller.schema));
+    tagged(&parts.headers, &tag, "application/json", || document::document(&caller.schema, &rights))
 }
 
 /// `GET /api/openapi.json`: the routes of every schema that the caller can see, written as it is read.
@@ -59,14 +61,14 @@ pub(crate) async fn openapi(State(api): State<Api>, parts: Parts) -> Result<Resp
     let visible = visible(&api, &parts).await?;
     let [] = query::only(parts.uri.query(), [])?;
     let again = visible.clone();
-    let paths = visible.into_iter().enumerate().map(|(index, (schema, allowed))| {
-        let paths = document::paths(&schema, &allowed);
+    let paths = visible.into_iter().enumerate().map(|(index, (schema, rights))| {
+        let paths = document::paths(&schema, &rights);
         if index == 0 { paths } else { format!(",{paths}") }
     });
     let pieces = std::iter::once(document::head("Velocity", env!("CARGO_PKG_VERSION")))
         .chain(paths)
         .chain(std::iter::once_with(document::middle))
-        .chain(again.into_iter().map(|(schema, _)| document::components(&schema)))
+        .chain(again.into_iter().map(|(schema, rights)| document::components(&schema, &rights)))
         .chain(std::iter::once_with(|| document::tail().to_owned()));
     let body =
         Body::from_stream(futures::stream::iter(pieces.map(|piece| Ok::<_, Infallible>(Bytes::from(piece)))));
@@ -74,15 +76,11 @@ pub(crate) async fn openapi(State(api): State<Api>, parts: Parts) -> Result<Resp
 }
 
 /// What the caller may do, if that is anything: whoever may do nothing with a schema is not told its shape.
-fn describable(caller: &Caller, parts: &Parts) -> Result<Vec<Operation>, ApiError> {
+fn describable(caller: &Caller, parts: &Parts) -> Result<Rights, ApiError> {
     let [] = query::only(parts.uri.query(), [])?;
-    let allowed = caller.operations();
-    if allowed.is_empty() {
-        return Err(ApiError::RbacDenied {
-            reason: "none of your roles may do anything with this schema".to_owned(),
-        });
-    }
-    Ok(allowed)
+    Rights::of(&caller.subject).ok_or_else(|| ApiError::RbacDenied {
+        reason: "none of your roles may do anything with this schema".to_owned(),
+    })
 }
 
 /// A description with its tag, which a client may keep and ask whether it still holds.
@@ -117,16 +115,14 @@ async fn visible(api: &Api, parts: &Parts) -> Result<Vec<Visible>, ApiError> {
     identities.insert(default.cloned(), api.authenticate(default, parts).await);
     let mut visible: Vec<Visible> = Vec::new();
     for schema in catalog.served.iter() {
-        let strategy = schema.strategy().or(default);
+        let strategy = api.strategy_of(schema);
         let identity = match identities.entry(strategy.cloned()) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(unknown) => unknown.insert(api.identify(strategy, parts).await),
         };
         if let Ok(identity) = identity {
-            let allowed = operations(schema, identity);
-            if !allowed.is_empty() {
-                visible.push((Arc::clone(schema), allowed));
-            }
+            let rights = Rights::of(&api.subject(Arc::clone(identity), schema));
+            visible.extend(rights.map(|rights| (Arc::clone(schema), rights)));
         }
     }
     if identities.values().all(Result::is_err) {

@@ -49,6 +49,7 @@ pub(crate) async fn export_records(
     };
     let place = api.export_place()?;
     reads.session.statement_timeout = api.config().requests.export_timeout;
+    scope.shown(&api, plan.projection().iter().copied()).await;
     let export = api.records().export(&reads.session, &reads.table, plan).await?;
     let writer = Writer { format, numbers, stall: api.config().requests.export_stall_timeout };
     let chunks = begin(writer.start(export, place)).await?;

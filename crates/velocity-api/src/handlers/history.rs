@@ -4,13 +4,15 @@ use axum::extract::State;
 use axum::response::Response;
 use http::request::Parts;
 use velocity_contract::page::Pagination;
+use velocity_schema::Value;
 use velocity_sql::query::{HistoryPlan, HistoryRequest};
+use velocity_store::records::RecordError;
 
 use super::list::paged;
 use super::write::id_of;
 use crate::error::ApiError;
 use crate::request::{accept, query};
-use crate::scope::{History, Scope};
+use crate::scope::{History, Reads, Scope};
 use crate::state::Api;
 
 pub(crate) async fn list_history(
@@ -25,10 +27,22 @@ pub(crate) async fn list_history(
     let reads = scope.reading(&api);
     let key = api.records().cursor_key();
     let plan = HistoryPlan::plan(&scope.caller.schema, &id, &request, key, &reads.rights())?;
-    let page = api.records().history(&reads.session, &reads.table, &plan).await?;
+    let page = match api.records().history(&reads.session, &reads.table, &plan).await {
+        Err(RecordError::NotFound) if !reads.rights().conditions.is_empty() => {
+            return Err(refused(&api, &scope, &reads, &id).await);
+        }
+        page => page?,
+    };
+    scope.shown(&api, 0..scope.caller.schema.fields().len()).await;
     let mut body = Vec::with_capacity(1024);
     body.extend_from_slice(b"{\"data\":");
     page.append_json(numbers, &mut body)?;
     let next_cursor = page.next_cursor().map(str::to_owned);
     Ok(paged(body, &Pagination { limit: request.limit, next_cursor, total: None, estimated: None }))
+}
+
+/// Why there is no history: the schema's conditions do not let the caller see the record as it is now, or there is none.
+async fn refused(api: &Api, scope: &Scope<History>, reads: &Reads<'_>, id: &Value) -> ApiError {
+    let record = api.records().read(&reads.session, &reads.table, id).await.map_err(ApiError::from);
+    record.and_then(|record| scope.may_see(&record)).err().unwrap_or(RecordError::NotFound.into())
 }

@@ -25,6 +25,9 @@ pub(crate) async fn list_records(
     let reads = scope.reading(&api);
     let plan = ListPlan::plan(&scope.caller.schema, &request, api.records().cursor_key(), &reads.rights())?;
     let page = api.records().list(&reads.session, &reads.table, &plan).await?;
+    if !page.is_empty() {
+        scope.shown(&api, plan.projection().iter().copied()).await;
+    }
     let mut body = Vec::with_capacity(256 + 256 * page.len());
     body.extend_from_slice(b"{\"data\":");
     page.append_json(numbers, &mut body)?;

@@ -32,6 +32,7 @@ pub(crate) async fn read_record(
     let mut response = if known {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
+        scope.shown(&api, 0..scope.caller.schema.fields().len()).await;
         let mut response = Response::new(Body::from(data(&record, scope.view(), numbers)?));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response
