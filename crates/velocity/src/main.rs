@@ -9,6 +9,7 @@ mod manifest;
 mod output;
 mod server;
 mod session;
+mod sign_in;
 
 use std::process::ExitCode;
 

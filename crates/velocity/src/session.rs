@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 
 use crate::args::Global;
 use crate::cluster::Cluster;
-use crate::config::{Config, Context};
+use crate::config::{Config, Context, Credential};
 use crate::failure::Outcome;
 use crate::output::Out;
 use crate::server::Server;
@@ -42,8 +42,15 @@ impl Session {
         if let Some(server) = self.server.get() {
             return Ok(server);
         }
-        let server = Server::of(self.context()?, self.global.verbose)?;
+        let context = self.context()?;
+        let credential = context.credential(&self.config()?.sign_in_file(context))?;
+        let server = Server::of(context, credential, self.global.verbose)?;
         Ok(self.server.get_or_init(|| server))
+    }
+
+    /// The HTTP API of the context, for who has yet to sign in there.
+    pub(crate) fn server_without_credential(&self) -> Outcome<Server> {
+        Server::of(self.context()?, Credential::None, self.global.verbose)
     }
 
     /// The Kubernetes API of the context.

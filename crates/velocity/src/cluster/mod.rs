@@ -109,6 +109,15 @@ impl Cluster {
         self.call(Method::DELETE, path, AS_JSON, Some(("application/json", body.to_owned()))).await
     }
 
+    /// Deletes what is at a path while it is still exactly that version.
+    pub(crate) async fn delete_version(&self, path: &str, version: &str) -> Outcome<Answer> {
+        let body = serde_json::json!({
+            "apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background",
+            "preconditions": { "resourceVersion": version },
+        });
+        self.call(Method::DELETE, path, AS_JSON, Some(("application/json", body.to_string()))).await
+    }
+
     /// The events of a watch, a line each, as they come.
     pub(crate) async fn watch(&self, path: &str) -> Outcome<impl futures::AsyncBufRead + use<>> {
         let request = Request::get(path)

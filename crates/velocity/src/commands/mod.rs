@@ -1,8 +1,11 @@
 //! The commands: a file each, noun by noun.
 
+mod api_key;
 mod apply;
 mod approve;
 mod auth;
+mod bindings;
+mod can_i;
 mod completion;
 mod context;
 mod delete;
@@ -11,10 +14,14 @@ mod diff;
 mod drift;
 mod explain;
 mod get;
+mod grant;
 mod health;
 mod history;
+mod options;
 mod reconcile;
 mod record;
+mod revoke;
+mod role;
 mod status;
 mod target;
 mod validate;
@@ -56,10 +63,22 @@ pub(crate) enum Command {
     Record(record::Command),
     /// Show the events of a record, newest first
     History(history::Args),
+    /// Give an actor roles and attributes in a namespace
+    Grant(grant::Args),
+    /// Take roles back that were granted
+    Revoke(revoke::Args),
+    /// Roles: what they may do, and who holds them
+    #[command(subcommand)]
+    Role(role::Command),
+    /// Tell whether somebody may do something, and which layer decides
+    CanI(can_i::Args),
+    /// Keys for programs: create, list, rotate, revoke
+    #[command(subcommand)]
+    ApiKey(api_key::Command),
     /// Choose which servers commands talk to
     #[command(subcommand)]
     Context(context::Command),
-    /// Tokens, and who the server takes you for
+    /// Sign in and out, tokens, who the server takes you for, and revocations
     #[command(subcommand)]
     Auth(auth::Command),
     /// Show whether the API is alive and ready
@@ -88,6 +107,11 @@ pub(crate) async fn run(cli: Cli) -> Outcome<ExitCode> {
         Command::Validate(args) => return validate::run(&session, &args),
         Command::Record(command) => return record::run(&session, command).await,
         Command::History(args) => history::run(&session, &args).await?,
+        Command::Grant(args) => grant::run(&session, &args).await?,
+        Command::Revoke(args) => revoke::run(&session, &args).await?,
+        Command::Role(command) => role::run(&session, command).await?,
+        Command::CanI(args) => return can_i::run(&session, &args).await,
+        Command::ApiKey(command) => api_key::run(&session, command).await?,
         Command::Context(command) => context::run(&session, command)?,
         Command::Auth(command) => auth::run(&session, command).await?,
         Command::Health => health::run(&session).await?,

@@ -64,7 +64,9 @@ async fn wait(
     let asked = object["metadata"]["resourceVersion"].clone();
     loop {
         let moved = object["metadata"]["resourceVersion"] != asked;
-        let is_busy = object["status"]["phase"] == "Provisioning";
+        // Of another kind's status there is nothing to know, nor is any of it blocked.
+        let is_approved = target::status(&object).is_ok_and(|status| target::is_approved(&object, &status));
+        let is_busy = object["status"]["phase"] == "Provisioning" || is_approved;
         let looked = moved || began.elapsed() > SETTLED;
         if looked && target::is_observed(&object) && !is_busy {
             return Ok(object);

@@ -1,7 +1,9 @@
 //! The one resource that a command is about.
 
 use serde_json::{Value, json};
-use velocity_contract::status::SchemaDefinitionStatus;
+use velocity_contract::annotation::APPROVE_BREAKING;
+use velocity_contract::status::condition::MIGRATION_BLOCKED;
+use velocity_contract::status::{Phase, SchemaDefinitionStatus, find_condition};
 
 use super::apply::FIELD_MANAGER;
 use super::get::Place;
@@ -94,6 +96,17 @@ pub(super) fn readiness(object: &Value) -> String {
     let ready = conditions.into_iter().find(|condition| condition["type"] == "Ready");
     let text = |key: &str| ready.and_then(|ready| ready[key].as_str()).unwrap_or_default().to_owned();
     Some(text("message")).filter(|message| !message.is_empty()).unwrap_or_else(|| text("reason"))
+}
+
+/// Whether the change that is blocked has been agreed to by now: the operator has yet to look, so that being blocked is not the
+/// end of it. Where the operator says that an approval does not help, it is.
+pub(super) fn is_approved(object: &Value, status: &SchemaDefinitionStatus) -> bool {
+    let approval = object["metadata"]["annotations"][APPROVE_BREAKING].as_str().map(str::trim);
+    let lacks = find_condition(&status.conditions, MIGRATION_BLOCKED).map(|blocked| blocked.reason.as_str());
+    status.phase == Some(Phase::Blocked)
+        && approval.is_some()
+        && approval == status.plan_hash.as_deref()
+        && !matches!(lacks, Some("DataDoesNotFit" | "NotPossible"))
 }
 
 /// The command that approves what is pending.

@@ -1,12 +1,11 @@
 //! The config file.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use velocity_schema::violation::did_you_mean;
 
-use super::locate;
+use super::{locate, private_file};
 use crate::failure::{Failure, Outcome};
 
 /// The config file, and where it is.
@@ -45,6 +44,9 @@ pub(crate) struct Context {
     /// A file that holds the bearer token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) token_file: Option<PathBuf>,
+    /// A file that holds an API key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) api_key_file: Option<PathBuf>,
     /// The provider to sign in at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) oidc: Option<Oidc>,
@@ -58,6 +60,24 @@ pub(crate) struct Oidc {
     pub(crate) issuer: String,
     /// The client that it knows us as.
     pub(crate) client_id: String,
+}
+
+/// How a context gets in.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Credential {
+    /// Without saying who we are.
+    None,
+    /// With a token.
+    Bearer(String),
+    /// With an API key.
+    ApiKey(String),
+    /// With the tokens of a provider, which are renewed when they expire.
+    Oidc {
+        /// Who issues them.
+        provider: Oidc,
+        /// Where they are kept.
+        file: PathBuf,
+    },
 }
 
 impl Config {
@@ -101,39 +121,59 @@ impl Config {
         };
         let text = serde_saphyr::to_string(self)
             .map_err(|error| Failure::failed(format!("the config cannot be written: {error}")))?;
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        if let Some(folder) = folder {
-            std::fs::create_dir_all(folder).map_err(failed)?;
-        }
-        let draft = self.path.with_extension("yaml.new");
-        let mut options = std::fs::OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&draft).map_err(failed)?;
-        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-        std::fs::rename(&draft, &self.path).map_err(failed)
+        private_file::write(&self.path, &text).map_err(failed)
+    }
+
+    /// Where the sign-in of a context is kept when the context names no file.
+    pub(crate) fn sign_in_file(&self, context: &Context) -> PathBuf {
+        let name = crate::server::segment(&context.name);
+        context.token_file.clone().unwrap_or_else(|| self.path.with_file_name("tokens").join(name))
     }
 }
 
 impl Context {
-    /// The bearer token, from wherever it is kept.
-    pub(crate) fn bearer(&self) -> Outcome<Option<String>> {
-        if let Some(token) = &self.token {
-            return Ok(Some(token.clone()));
+    /// How the context gets in. `sign_in` is where its provider's tokens are kept.
+    pub(crate) fn credential(&self, sign_in: &Path) -> Outcome<Credential> {
+        let given = [
+            ("token", self.token.is_some()),
+            ("tokenFile", self.token_file.is_some()),
+            ("apiKeyFile", self.api_key_file.is_some()),
+            ("oidc", self.oidc.is_some()),
+        ];
+        let given: Vec<&str> =
+            given.iter().filter(|(_, is_given)| *is_given).map(|(name, _)| *name).collect();
+        // With oidc a tokenFile says where its tokens are kept.
+        if given.len() > 1 && given != ["tokenFile", "oidc"] {
+            let message =
+                format!("context `{}` has {}: which of them counts?", self.name, given.join(" and "));
+            return Err(
+                Failure::usage(message).with_help("leave one: `velocity context add` replaces a context")
+            );
+        }
+        if let Some(oidc) = &self.oidc {
+            return Ok(Credential::Oidc { provider: oidc.clone(), file: sign_in.to_owned() });
+        }
+        if let Some(path) = &self.api_key_file {
+            return read(path, "API key file").map(Credential::ApiKey);
         }
         if let Some(path) = &self.token_file {
-            let text = std::fs::read_to_string(path).map_err(|error| {
-                Failure::usage(format!("the token file {} cannot be read: {error}", path.display()))
-            })?;
-            return Ok(Some(text.trim().to_owned()));
+            return read(path, "token file").map(Credential::Bearer);
         }
-        if self.oidc.is_some() {
-            let message =
-                format!("context `{}` signs in by OpenID Connect, which is not supported yet", self.name);
-            return Err(Failure::usage(message).with_help("give the context a token or a tokenFile"));
+        Ok(self.token.clone().map_or(Credential::None, Credential::Bearer))
+    }
+}
+
+fn read(path: &Path, what: &str) -> Outcome<String> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(text.trim().to_owned()),
+        Err(error) => {
+            let failure = Failure::usage(format!("the {what} {} cannot be read: {error}", path.display()));
+            Err(if what == "token file" {
+                failure.with_help("`velocity auth login` signs in and writes it")
+            } else {
+                failure
+            })
         }
-        Ok(None)
     }
 }
 
@@ -154,6 +194,7 @@ mod tests {
                 kube_context: None,
                 token: Some("eyJ".into()),
                 token_file: None,
+                api_key_file: None,
                 oidc: Some(Oidc { issuer: "https://id".into(), client_id: "c".into() }),
             }],
             path: path.clone(),
@@ -165,6 +206,32 @@ mod tests {
             let mode = std::os::unix::fs::PermissionsExt::mode(&path.metadata().unwrap().permissions());
             assert_eq!(mode & 0o777, 0o600);
         }
+    }
+
+    #[test]
+    fn a_context_has_one_way_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = folder.path().join("key");
+        std::fs::write(&key, " vel_dev_x\n").unwrap();
+        let context = |yaml: &str| -> Context {
+            serde_saphyr::from_str(&format!("{{name: c, server: 'http://x', {yaml}}}")).unwrap()
+        };
+        let of = |yaml: &str| context(yaml).credential(Path::new("/tokens/c"));
+        let file = key.display();
+        assert_eq!(of(&format!("apiKeyFile: '{file}'")).unwrap(), Credential::ApiKey("vel_dev_x".into()));
+        assert_eq!(of(&format!("tokenFile: '{file}'")).unwrap(), Credential::Bearer("vel_dev_x".into()));
+        assert_eq!(of("token: t").unwrap(), Credential::Bearer("t".into()));
+        assert_eq!(context("kubeContext: x").credential(Path::new("")).unwrap(), Credential::None);
+        let oidc = "oidc: {issuer: 'https://id', clientId: c}";
+        let Credential::Oidc { file, .. } = of(&format!("{oidc}, tokenFile: /t")).unwrap() else { panic!() };
+        assert_eq!(file, Path::new("/tokens/c"));
+        for two in ["token: t, tokenFile: /t", "token: t, apiKeyFile: /k", &format!("{oidc}, token: t")] {
+            assert!(of(two).unwrap_err().message().contains("which of them counts"), "{two}");
+        }
+        assert!(of("tokenFile: /nowhere").unwrap_err().has_help());
+        let config = Config { path: "/home/config.yaml".into(), ..Config::default() };
+        assert_eq!(config.sign_in_file(&context("token: t")), Path::new("/home/tokens/c"));
+        assert_eq!(config.sign_in_file(&context("tokenFile: /t")), Path::new("/t"));
     }
 
     #[test]

@@ -2,5 +2,6 @@
 
 mod file;
 mod locate;
+pub(crate) mod private_file;
 
-pub(crate) use file::{Config, Context, Oidc};
+pub(crate) use file::{Config, Context, Credential, Oidc};

@@ -1,5 +1,6 @@
 //! The HTTP API, as a client sees it.
 
+mod credential;
 mod problem;
 mod schema_ref;
 mod shape;
@@ -8,16 +9,17 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use reqwest::{Client, Response, Url};
+use tokio::sync::OnceCell;
 
-pub(crate) use schema_ref::Schema;
+pub(crate) use schema_ref::{Schema, visible_schemas};
 #[cfg(test)]
 pub(crate) use shape::FieldShape;
 pub(crate) use shape::{Kind, Shape};
 
-use crate::config::Context;
+use crate::config::{Context, Credential};
 use crate::failure::{Exit, Failure, Outcome};
 use crate::output::json::Json;
 
@@ -35,6 +37,9 @@ pub(crate) struct Server {
     base: Url,
     client: Client,
     verbose: bool,
+    credential: Credential,
+    /// What the credential comes to, once a request has needed it.
+    header: OnceCell<Option<(HeaderName, HeaderValue)>>,
 }
 
 /// A request, before it is sent.
@@ -117,37 +122,15 @@ impl Reply {
 }
 
 impl Server {
-    pub(crate) fn of(context: &Context, verbose: bool) -> Outcome<Self> {
+    pub(crate) fn of(context: &Context, credential: Credential, verbose: bool) -> Outcome<Self> {
         let base: Url = context.server.parse().map_err(|error| {
             Failure::usage(format!(
                 "context `{}`: server `{}` is no URL: {error}",
                 context.name, context.server
             ))
         })?;
-        let mut headers = HeaderMap::new();
-        if let Some(token) = context.bearer()? {
-            let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| {
-                Failure::usage(format!(
-                    "the token of context `{}` has characters that no token has",
-                    context.name
-                ))
-            })?;
-            value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
-        }
-        let mut builder = Client::builder()
-            .default_headers(headers)
-            .user_agent(concat!("velocity/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT);
-        if matches!(base.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")) {
-            // A proxy cannot know what runs on this machine.
-            builder = builder.no_proxy();
-        }
-        let client = builder
-            .build()
-            .map_err(|error| Failure::failed(format!("no HTTP client: {}", root_cause(&error))))?;
-        Ok(Self { base, client, verbose })
+        let client = http_client(&base)?;
+        Ok(Self { base, client, verbose, credential, header: OnceCell::new() })
     }
 
     /// The base URL, for people.
@@ -210,6 +193,11 @@ impl Server {
             url.query_pairs_mut().extend_pairs(&request.query);
         }
         let mut builder = self.client.request(request.method.clone(), url.clone());
+        if let Some((name, value)) =
+            self.header.get_or_try_init(|| credential::header(&self.credential)).await?
+        {
+            builder = builder.header(name, value);
+        }
         for (name, value) in &request.headers {
             builder = builder.header(*name, value);
         }
@@ -248,13 +236,31 @@ impl Server {
     }
 }
 
+/// A client for a server, and for nobody that it sends us to.
+pub(crate) fn http_client(base: &Url) -> Outcome<Client> {
+    let mut builder = Client::builder()
+        .user_agent(concat!("velocity/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT);
+    if is_local(base) {
+        // A proxy cannot know what runs on this machine.
+        builder = builder.no_proxy();
+    }
+    builder.build().map_err(|error| Failure::failed(format!("no HTTP client: {}", root_cause(&error))))
+}
+
+/// Whether it is this very machine.
+pub(crate) fn is_local(url: &Url) -> bool {
+    matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"))
+}
+
 /// `Retry-After` in seconds; the form with a date is not one that our servers send.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 
 /// The innermost reason, which says what really happened.
-fn root_cause(error: &dyn std::error::Error) -> String {
+pub(crate) fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;

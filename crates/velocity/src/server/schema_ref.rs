@@ -46,7 +46,7 @@ impl Schema {
 }
 
 /// The schemas that the caller can see.
-async fn visible_schemas(server: &Server) -> Outcome<Vec<SchemaListing>> {
+pub(crate) async fn visible_schemas(server: &Server) -> Outcome<Vec<SchemaListing>> {
     let reply = server.send(&Request::get("/api")).await?;
     let body: Data<Vec<SchemaListing>> = serde_json::from_slice(&reply.body)
         .map_err(|error| Failure::failed(format!("the server's list of schemas cannot be read: {error}")))?;

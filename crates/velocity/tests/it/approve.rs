@@ -1,5 +1,7 @@
 //! approve, reconcile, and what `apply --wait` and `describe` say of a plan that waits.
 
+use std::io::{BufRead, Read};
+
 use serde_json::{Value, json};
 
 use crate::apply::{PATH, order, status};
@@ -132,6 +134,35 @@ fn what_was_approved_a_moment_ago_is_waited_for() {
     let run = scene.home.run("apply -f order.yaml --wait --timeout 1s");
     assert!(run.code == 6 && run.stderr.contains("the operator has not begun yet"), "{}", run.all());
     scene.cluster.set_status(PATH, &blocked("sha256:plan", "breaking", "DataDoesNotFit"));
+    assert_eq!(scene.home.run("apply -f order.yaml --wait").code, 1);
+}
+
+/// Lines that a command logs with `-v` until it has sent that request so often; the rest of its life is the caller's.
+fn until_sent(stderr: &mut impl BufRead, request: &str, times: usize) -> usize {
+    let sent = stderr.lines().map(Result::unwrap).filter(|line| line.starts_with(request));
+    sent.take(times).count()
+}
+
+#[test]
+fn being_blocked_is_no_end_while_the_approval_names_the_very_plan() {
+    let scene = scene();
+    scene.cluster.set_status(PATH, &blocked("sha256:plan", "breaking", "ApprovalNeeded"));
+    scene.home.run("approve sd/order --plan sha256:plan").ok();
+    for command in ["apply -f order.yaml --wait -v", "reconcile sd order -v"] {
+        let mut child = scene.home.start(command);
+        let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
+        // It reads the object once and again: it has seen what is blocked, and has not ended.
+        assert_eq!(until_sent(&mut stderr, &format!("GET {PATH}:"), 3), 3, "{command} ended");
+        assert!(child.try_wait().unwrap().is_none(), "{command} did not wait for the operator");
+        scene.cluster.set_status(PATH, &status(1, "Ready", "Provisioned", "served"));
+        let mut rest = String::new();
+        stderr.read_to_string(&mut rest).unwrap();
+        let run = crate::harness::Run::from(child.wait_with_output().unwrap());
+        assert_eq!(run.code, 0, "{command}: {rest}");
+        scene.cluster.set_status(PATH, &blocked("sha256:plan", "breaking", "ApprovalNeeded"));
+    }
+    // An approval of another plan helps nothing.
+    scene.cluster.set_status(PATH, &blocked("sha256:other", "breaking", "ApprovalNeeded"));
     assert_eq!(scene.home.run("apply -f order.yaml --wait").code, 1);
 }
 

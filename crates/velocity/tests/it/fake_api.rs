@@ -54,6 +54,8 @@ pub(crate) struct World {
     pub(crate) spec_hash: String,
     /// Prepared answers for other paths.
     pub(crate) canned: HashMap<String, (u16, Value)>,
+    /// Answers that are given once each, in order.
+    said: HashMap<String, VecDeque<(u16, Value)>>,
 }
 
 #[derive(Debug, Clone)]
@@ -94,6 +96,16 @@ impl FakeApi {
         self.world().canned.insert(line.to_owned(), (status, body));
     }
 
+    /// Answers for `METHOD path`, one after the other.
+    pub(crate) fn say(&self, line: &str, answers: impl IntoIterator<Item = (u16, Value)>) {
+        self.world().said.insert(line.to_owned(), answers.into_iter().collect());
+    }
+
+    /// Every request whose line begins so.
+    pub(crate) fn all_seen(&self, start: &str) -> Vec<Seen> {
+        self.world().requests.iter().filter(|seen| seen.line.starts_with(start)).cloned().collect()
+    }
+
     /// The last request whose line begins so.
     pub(crate) fn seen(&self, start: &str) -> Seen {
         let world = self.world();
@@ -128,6 +140,10 @@ async fn answer(State(world): State<Arc<Mutex<World>>>, request: Request) -> Res
     }
     let mut world = world.lock().unwrap();
     world.requests.push(seen);
+    if let Some((status, body)) = world.said.get_mut(&line).and_then(VecDeque::pop_front) {
+        let status = StatusCode::from_u16(status).unwrap();
+        return (status, [("content-type", "application/json")], body.to_string()).into_response();
+    }
     let canned = world.canned.get(&line).or_else(|| world.canned.get(&format!("{} {path}", parts.method)));
     if let Some((status, body)) = canned {
         let status = StatusCode::from_u16(*status).unwrap();
@@ -165,6 +181,10 @@ fn schema() -> Value {
 
 fn json_of(value: &Value) -> Response {
     ([("content-type", "application/json")], value.to_string()).into_response()
+}
+
+pub(crate) fn problem_value(problem: &Problem) -> Value {
+    serde_json::to_value(problem).unwrap()
 }
 
 pub(crate) fn problem(problem: &Problem) -> Response {

@@ -27,6 +27,15 @@ fn each_command_explains_itself() {
         "history",
         "context add",
         "auth token",
+        "auth login",
+        "auth revoke",
+        "grant",
+        "revoke",
+        "role list",
+        "can-i",
+        "api-key create",
+        "api-key list",
+        "api-key rotate",
     ] {
         let text = home.run(&format!("{command} --help")).ok();
         insta::assert_snapshot!(command.replace(' ', "_"), text);

@@ -5,9 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use velocity_contract::API_VERSION;
-use velocity_contract::annotation::APPROVE_BREAKING;
-use velocity_contract::status::condition::MIGRATION_BLOCKED;
-use velocity_contract::status::{OperationClass, Phase, SchemaDefinitionStatus, find_condition};
+use velocity_contract::status::{OperationClass, Phase, find_condition};
 
 use super::super::target;
 use super::Applied;
@@ -45,7 +43,7 @@ pub(super) async fn until_served(
         let mut progress = Progress::waiting(format!("waiting for {display}"), session.out.quiet);
         let outcome = match resource.kind.kind.as_str() {
             "SchemaDefinition" => schema(session, cluster, resource, deadline, &mut progress).await,
-            "AuthStrategy" => strategy(cluster, resource, deadline, &mut progress).await,
+            "AuthStrategy" | "RoleBinding" => by_condition(cluster, resource, deadline, &mut progress).await,
             _ => continue,
         };
         progress.finish();
@@ -97,9 +95,7 @@ async fn poll<T>(
 /// The endpoint and the hash of the spec that was applied, once it is provisioned.
 async fn provisioned(cluster: &Cluster, resource: &Applied) -> Outcome<Look<(String, String)>> {
     let object = current(cluster, resource).await?;
-    let status: Option<SchemaDefinitionStatus> = serde_json::from_value(object["status"].clone())
-        .map_err(|error| Failure::failed(format!("its status cannot be read: {error}")))?;
-    let status = status.unwrap_or_default();
+    let status = target::status(&object)?;
     if !is_current(status.observed_generation, resource) {
         return Ok(Look::Not("the operator has not looked at it yet; is it running?".to_owned()));
     }
@@ -107,7 +103,7 @@ async fn provisioned(cluster: &Cluster, resource: &Applied) -> Outcome<Look<(Str
         || "no reason is given".to_owned(),
         |ready| if ready.message.is_empty() { ready.reason.clone() } else { ready.message.clone() },
     );
-    if is_approved(&object, &status) {
+    if target::is_approved(&object, &status) {
         return Ok(Look::Not("it is approved, and the operator has not begun yet".to_owned()));
     }
     match (status.phase, status.endpoint, status.spec_hash) {
@@ -139,16 +135,6 @@ async fn provisioned(cluster: &Cluster, resource: &Applied) -> Outcome<Look<(Str
     }
 }
 
-/// Whether what is blocked lacks only an approval that is there by now: the operator is about to see it.
-fn is_approved(object: &Value, status: &SchemaDefinitionStatus) -> bool {
-    let approval = object["metadata"]["annotations"][APPROVE_BREAKING].as_str();
-    let lacks = find_condition(&status.conditions, MIGRATION_BLOCKED).map(|blocked| blocked.reason.as_str());
-    status.phase == Some(Phase::Blocked)
-        && lacks == Some("ApprovalNeeded")
-        && approval.is_some()
-        && approval == status.plan_hash.as_deref()
-}
-
 /// Whether the API serves the spec of that tag.
 async fn served(server: &Server, request: &Request, wanted: &str, started: Instant) -> Outcome<Look<()>> {
     let reply = match server.send_once(request).await {
@@ -173,8 +159,8 @@ async fn served(server: &Server, request: &Request, wanted: &str, started: Insta
     }))
 }
 
-/// An AuthStrategy is in use when its Ready condition says so; an operator that does not watch strategies says nothing.
-async fn strategy(
+/// An AuthStrategy or a RoleBinding is in use when its Ready condition says so; an operator that does not watch them says nothing.
+async fn by_condition(
     cluster: &Cluster,
     resource: &Applied,
     deadline: Instant,

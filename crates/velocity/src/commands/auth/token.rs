@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
-use velocity_access::{DevKey, parse_duration};
+use serde_json::Value;
+use velocity_access::DevKey;
 
+use crate::commands::options;
 use crate::failure::{Failure, Outcome};
 use crate::session::Session;
 
@@ -21,22 +22,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ROLE", value_delimiter = ',')]
     roles: Vec<String>,
     /// Attributes that it carries; true, false and numbers keep their type
-    #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = attribute)]
+    #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = options::attribute)]
     attributes: Vec<(String, Value)>,
     /// How long it is good for: 30m, 1h, 7d
-    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = lifetime)]
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = options::duration)]
     expires: Duration,
-}
-
-fn attribute(text: &str) -> Result<(String, Value), String> {
-    let (name, value) =
-        text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or("write it as NAME=VALUE")?;
-    // `region=west` is a text, `level=3` and `active=true` are what they look like, `teams=["a"]` is a list.
-    Ok((name.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| Value::from(value))))
-}
-
-fn lifetime(text: &str) -> Result<Duration, String> {
-    parse_duration(text).map_err(|error| error.to_string())
 }
 
 pub(super) fn run(session: &Session, args: &Args) -> Outcome {
@@ -48,7 +38,7 @@ pub(super) fn run(session: &Session, args: &Args) -> Outcome {
     })?;
     let key =
         DevKey::from_pem(&text).map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
-    let attributes: Map<String, Value> = args.attributes.iter().cloned().collect();
+    let attributes = options::attributes(&args.attributes)?;
     let token = key
         .mint(&args.actor, &args.roles, &attributes, Timestamp::now(), args.expires)
         .map_err(|error| Failure::failed(error.to_string()))?;

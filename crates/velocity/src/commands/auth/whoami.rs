@@ -1,5 +1,6 @@
 //! `velocity auth whoami`.
 
+use velocity_contract::auth::CredentialKind;
 use velocity_contract::listing::WhoAmI;
 use velocity_contract::page::Data;
 
@@ -28,6 +29,15 @@ pub(super) async fn run(session: &Session) -> Outcome {
             format!("attribute {name}"),
             value.as_str().map_or_else(|| value.to_string(), str::to_owned),
         ]);
+    }
+    if let Some(kind) = who.credential {
+        let kind = match kind {
+            CredentialKind::Token => "token",
+            CredentialKind::Session => "session",
+            CredentialKind::Key => "API key",
+        };
+        let id = who.credential_id.as_ref().map_or_else(String::new, |id| format!(" {id}"));
+        table.row(["credential", &format!("{kind}{id}")]);
     }
     table.row(["strategy", &who.strategy]);
     table.row(["expires", who.expires_at.as_deref().unwrap_or("never")]);

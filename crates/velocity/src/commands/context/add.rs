@@ -31,8 +31,11 @@ pub(crate) struct Args {
     /// File that holds the bearer token
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// File that holds an API key
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["token", "token_file", "oidc_issuer"])]
+    api_key_file: Option<PathBuf>,
     /// Issuer of the OpenID Connect provider to sign in at
-    #[arg(long, value_name = "URL", requires = "oidc_client_id")]
+    #[arg(long, value_name = "URL", requires = "oidc_client_id", conflicts_with = "token")]
     oidc_issuer: Option<String>,
     /// Client id at the provider
     #[arg(long, value_name = "ID", requires = "oidc_issuer")]
@@ -59,6 +62,7 @@ pub(super) fn run(session: &Session, args: Args) -> Outcome {
         kube_context: args.kube_context,
         token: args.token,
         token_file: args.token_file.map(absolute),
+        api_key_file: args.api_key_file.map(absolute),
         oidc: args.oidc_issuer.zip(args.oidc_client_id).map(|(issuer, client_id)| Oidc { issuer, client_id }),
     };
     let name = context.name.clone();

@@ -93,7 +93,7 @@ fn change_words(change: &FieldChange) -> String {
 
 /// `role auditor loses read`, `role west: row filter of read changed: a → b`.
 pub(super) fn access_words(change: &AccessChange) -> String {
-    let AccessChange { role, operation, change: what, before, after } = change;
+    let AccessChange { role, operation, change: what, before, after, .. } = change;
     let who = if role == "*" { "everyone".to_owned() } else { format!("role {role}") };
     let shown = |filter: &Option<String>| filter.clone().unwrap_or_else(|| "all records".to_owned());
     match what.as_str() {

@@ -97,8 +97,10 @@ async fn repair(
     let end = loop {
         let left = look(session.server()?, Some(&drift.path)).await?;
         let Some(left) = left.into_iter().next().filter(|left| !left.is_none()) else { break End::Repaired };
-        let status = target::status(&target.read(cluster).await?)?;
-        if let (Some(Phase::Blocked), Some(hash)) = (status.phase, status.plan_hash)
+        let object = target.read(cluster).await?;
+        let status = target::status(&object)?;
+        if !target::is_approved(&object, &status)
+            && let (Some(Phase::Blocked), Some(hash)) = (status.phase, status.plan_hash)
             && (hash == drift.plan_hash || began.elapsed() > ANSWER)
         {
             break End::Blocked(hash);

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
-use velocity_access::AuthStrategy;
+use velocity_access::{AuthStrategy, Binding};
 use velocity_contract::API_VERSION;
 use velocity_contract::auth_strategy::AuthStrategySpec;
+use velocity_contract::role_binding::RoleBindingSpec;
 use velocity_schema::Schema;
 use velocity_schema::spec::SchemaDefinitionSpec;
 use velocity_schema::violation::{Violation, Violations, did_you_mean};
@@ -98,8 +99,11 @@ pub(super) fn all(documents: &[Document]) -> Vec<Finding> {
             "AuthStrategy" if document.api_version() == API_VERSION => {
                 violations.0.extend(auth_strategy(document).err().unwrap_or_default().0);
             }
+            "RoleBinding" if document.api_version() == API_VERSION => {
+                violations.0.extend(role_binding(document).err().unwrap_or_default().0);
+            }
             kind if document.api_version() == API_VERSION && !kind.is_empty() => {
-                let near = did_you_mean(kind, ["SchemaDefinition", "AuthStrategy"]);
+                let near = did_you_mean(kind, ["SchemaDefinition", "AuthStrategy", "RoleBinding"]);
                 violations.push("kind", "kind", format!("this version knows no kind `{kind}`{near}"));
             }
             // What is not ours is somebody else's to judge.
@@ -180,15 +184,41 @@ fn auth_strategy(document: &Document) -> Result<(), Violations> {
             "is required: schemas name a strategy with its namespace",
         );
     }
-    match serde_path_to_error::deserialize::<_, AuthStrategySpec>(spec(document)?) {
-        Ok(spec) => violations.0.extend(AuthStrategy::parse(&spec).err().unwrap_or_default().0),
-        Err(error) => {
-            let path = error.path().to_string();
-            let path = if path == "." { "spec".to_owned() } else { format!("spec.{path}") };
-            violations.push(path, "type", error.inner().to_string());
-        }
+    let spec = typed::<AuthStrategySpec>(document).map_err(|more| violations.0.extend(more.0));
+    if let Ok(spec) = spec {
+        violations.0.extend(AuthStrategy::parse(&spec).err().unwrap_or_default().0);
     }
     violations.into_result(())
+}
+
+fn role_binding(document: &Document) -> Result<(), Violations> {
+    let mut violations = Violations::default();
+    if document.namespace().is_none() {
+        let message = "is required: a binding holds in the domain of its namespace, {org}-{app}-{domain}";
+        violations.push("metadata.namespace", "required", message);
+    }
+    let spec = typed::<RoleBindingSpec>(document).map_err(|more| violations.0.extend(more.0));
+    if let Ok(Err(error)) = spec.map(|spec| Binding::parse(document.name(), &spec)) {
+        // `roles: what is wrong` names the member that it is about.
+        let message = error.to_string();
+        let (path, message) = match message.split_once(": ") {
+            Some((member, rest)) if document.value["spec"].get(member).is_some() => {
+                (format!("spec.{member}"), rest)
+            }
+            _ => ("spec".to_owned(), message.as_str()),
+        };
+        violations.push(path, "binding", message);
+    }
+    violations.into_result(())
+}
+
+/// The spec in its type; unknown fields are errors.
+fn typed<T: serde::de::DeserializeOwned>(document: &Document) -> Result<T, Violations> {
+    serde_path_to_error::deserialize(spec(document)?).map_err(|error| {
+        let path = error.path().to_string();
+        let path = if path == "." { "spec".to_owned() } else { format!("spec.{path}") };
+        Violations(vec![Violation::new(path, "type", error.inner().to_string())])
+    })
 }
 
 /// The same resource in two places: which of them is meant?
