@@ -29,6 +29,8 @@ use crate::{events, publish};
 
 /// A timer runs at most this long: a laptop that slept does not see its timers, but it does see the clock.
 const TIMER_MAX: Duration = Duration::from_hours(1);
+/// How long a binding waits at most for the next look whether its namespace has become a domain's: one look is one query.
+const DOMAIN_MAX: Duration = Duration::from_secs(5);
 /// A timer never ends before the time that it is for.
 const TIMER_SLACK: Duration = Duration::from_millis(50);
 
@@ -86,7 +88,12 @@ async fn reconcile(object: Arc<DynamicObject>, context: Arc<Context>) -> Result<
             Action::requeue((left + TIMER_SLACK).min(TIMER_MAX))
         }
         // The domain's first schema may come.
-        Verdict::Refused(_) if domain.is_none() => Action::requeue(context.retries.next(&object, LONGEST)),
+        Verdict::NoDomain(_) => Action::requeue(context.retries.next(&object, DOMAIN_MAX)),
+        // The domain's last schema may go.
+        Verdict::Ready { until: None } => {
+            context.retries.forget(&object);
+            Action::requeue(TIMER_MAX)
+        }
         _ => {
             context.retries.forget(&object);
             Action::await_change()

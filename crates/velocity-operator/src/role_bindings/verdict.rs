@@ -18,6 +18,8 @@ pub(super) enum Verdict {
     Ready { until: Option<Timestamp> },
     /// Nothing: why, all of it.
     Refused(Vec<String>),
+    /// Nothing, only because no domain has the namespace, perhaps not yet.
+    NoDomain(String),
     /// Nothing any more.
     Expired { since: Timestamp },
 }
@@ -27,6 +29,7 @@ impl Verdict {
         match self {
             Self::Ready { .. } => "InForce",
             Self::Refused(_) => "Refused",
+            Self::NoDomain(_) => "NoDomain",
             Self::Expired { .. } => "Expired",
         }
     }
@@ -36,6 +39,7 @@ impl Verdict {
             Self::Ready { until: None } => "it is in force".to_owned(),
             Self::Ready { until: Some(until) } => format!("it is in force until {until}"),
             Self::Refused(reasons) => reasons.join("; "),
+            Self::NoDomain(reason) => reason.clone(),
             Self::Expired { since } => {
                 format!("its time was over at {since}: delete it, or give it a later expiresAt")
             }
@@ -45,7 +49,7 @@ impl Verdict {
     fn phase(&self) -> BindingPhase {
         match self {
             Self::Ready { .. } => BindingPhase::Ready,
-            Self::Refused(_) => BindingPhase::Refused,
+            Self::Refused(_) | Self::NoDomain(_) => BindingPhase::Refused,
             Self::Expired { .. } => BindingPhase::Expired,
         }
     }
@@ -75,8 +79,10 @@ pub(super) fn verdict(object: &DynamicObject, domain: Option<&str>, now: Timesta
         let (_, refused) = Bindings::build([(namespace, name, spec)].into_iter());
         reasons.extend(refused.into_iter().map(|(.., why)| why.to_string()));
     }
-    if !reasons.is_empty() {
-        return Verdict::Refused(reasons);
+    match reasons.as_slice() {
+        [] => {}
+        [only] if domain.is_none() => return Verdict::NoDomain(only.clone()),
+        _ => return Verdict::Refused(reasons),
     }
     let until = spec.and_then(|spec| spec.expires_at).and_then(|until| until.parse().ok());
     match until {
@@ -100,7 +106,7 @@ pub(super) fn status(
     let expired = match verdict {
         Verdict::Expired { .. } => ("Expired", verdict.message()),
         Verdict::Ready { until: Some(until) } => ("NotYet", format!("its time is over at {until}")),
-        Verdict::Ready { until: None } | Verdict::Refused(_) => ("NotYet", String::new()),
+        _ => ("NotYet", String::new()),
     };
     let ready = (verdict.reason(), verdict.message());
     for (kind, holds, (reason, message)) in [

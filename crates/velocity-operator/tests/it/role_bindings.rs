@@ -32,6 +32,7 @@ async fn a_binding_in_a_domain_is_in_force_and_one_elsewhere_is_refused() {
 
     world.create_other::<RoleBinding>("nobodys", "lost", &spec).await;
     let refused = world.until_other::<RoleBinding>("nobodys", "lost", |s| s["phase"] == "Refused").await;
+    assert_eq!(condition(&refused, "Ready")["reason"], "NoDomain");
     let message = condition(&refused, "Ready")["message"].as_str().unwrap();
     assert!(message.contains("no domain has the namespace `nobodys`"), "{message}");
 }
