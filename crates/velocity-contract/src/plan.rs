@@ -1,6 +1,6 @@
 //! What a spec would change: the body of `POST /platform/plan`, and what `velocity diff -o json` prints for each schema.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use velocity_schema::changes::{self, AccessChange as AccessDifference, Change};
 
 use crate::status::OperationClass;
@@ -87,6 +87,7 @@ pub struct Violations {
 
 /// A role whose rights on an operation are different.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct AccessChange {
     /// The role; `*` stands for everyone.
     pub role: String,
@@ -103,6 +104,24 @@ pub struct AccessChange {
     /// The row filter that is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
+    /// How many records somebody sees who holds this role alone, as things are; null where that is not known, which `note`
+    /// explains. Absent where it is not about what is read, and where nobody counted.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "null_too")]
+    #[expect(clippy::option_option, reason = "absent and null are two things")]
+    pub rows_before: Option<Option<i64>>,
+    /// The same once this is applied.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "null_too")]
+    #[expect(clippy::option_option, reason = "absent and null are two things")]
+    pub rows_after: Option<Option<i64>>,
+    /// Why there is no number, or what to know about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// A member that is there, null or not.
+#[expect(clippy::option_option, reason = "absent and null are two things")]
+fn null_too<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<i64>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 /// A reference whose target is not there.
@@ -142,7 +161,17 @@ impl From<Change> for FieldChange {
 impl From<AccessDifference> for AccessChange {
     fn from(difference: AccessDifference) -> Self {
         let AccessDifference { role, operation, change, field, before, after } = difference;
-        Self { role, operation: operation.to_string(), change: change.to_owned(), field, before, after }
+        Self {
+            role,
+            operation: operation.to_string(),
+            change: change.to_owned(),
+            field,
+            before,
+            after,
+            rows_before: None,
+            rows_after: None,
+            note: None,
+        }
     }
 }
 
@@ -167,6 +196,18 @@ mod tests {
             "sql": "alter table …", "estimatedRows": 3 });
         assert_eq!(serde_json::to_value(&operation).unwrap(), json);
         assert_eq!(serde_json::from_value::<Operation>(json).unwrap(), operation);
+    }
+
+    #[test]
+    fn rows_that_were_not_counted_are_absent_and_those_that_could_not_be_are_null() {
+        for json in [
+            serde_json::json!({ "role": "r", "operation": "read", "change": "gains" }),
+            serde_json::json!({ "role": "r", "operation": "read", "change": "gains", "rowsBefore": 0, "rowsAfter": null,
+                "note": "why" }),
+        ] {
+            let change: AccessChange = serde_json::from_value(json.clone()).unwrap();
+            assert_eq!(serde_json::to_value(&change).unwrap(), json);
+        }
     }
 
     #[test]

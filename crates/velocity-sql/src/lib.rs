@@ -9,10 +9,12 @@ pub mod fragment;
 pub mod ident;
 pub mod names;
 pub mod query;
+mod role_rows;
 mod search;
 pub mod sql_type;
 
 pub use fragment::{Bind, Fragment, Rendered};
 pub use ident::Ident;
 pub use names::TableNames;
+pub use role_rows::rows_of_role;
 pub use sql_type::SqlType;

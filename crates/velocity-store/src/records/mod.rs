@@ -15,6 +15,7 @@ mod lookup;
 mod once;
 mod read;
 mod record;
+mod role_rows;
 mod session;
 mod shown;
 mod table;

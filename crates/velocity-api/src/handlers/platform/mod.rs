@@ -12,6 +12,7 @@ mod operations;
 mod plan;
 mod preview;
 mod revocations;
+mod role_rows;
 
 pub(crate) use api_keys::{create_key, list_keys, revoke_key, rotate_key};
 pub(crate) use drift::show_drift;

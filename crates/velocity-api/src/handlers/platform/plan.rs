@@ -4,8 +4,9 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::Request;
+use velocity_access::{Identity, IdentityParts};
 use velocity_contract::page::Data;
-use velocity_contract::plan::{MissingTarget, SchemaPlan};
+use velocity_contract::plan::{AccessChange, MissingTarget, SchemaPlan};
 use velocity_schema::Schema;
 use velocity_schema::changes::{access_changes, changes};
 use velocity_sql::ddl::{self, Live, Waiting};
@@ -13,6 +14,7 @@ use velocity_store::platform::ProvisionedSpec;
 
 use super::admin::Admin;
 use super::estimate::Size;
+use super::role_rows::Rows;
 use super::{login, operations, preview};
 use crate::error::ApiError;
 use crate::request::Malformed;
@@ -20,14 +22,16 @@ use crate::request::body::{JsonKind, read_json};
 use crate::request::query;
 use crate::state::Api;
 
-/// `POST /platform/plan`: the body is a spec; nothing is changed anywhere.
+/// `POST /platform/plan[?attributes={}]`: the body is a spec; nothing is changed anywhere. With `attributes`, what roles see is
+/// counted for an actor who has these.
 pub(crate) async fn plan_schema(
     State(api): State<Api>,
     admin: Admin,
     request: Request<Body>,
 ) -> Result<Json<Data<SchemaPlan>>, ApiError> {
     let (parts, body) = request.into_parts();
-    let [] = query::only(parts.uri.query(), [])?;
+    let [attributes] = query::only(parts.uri.query(), ["attributes"])?;
+    let attributes = attributes.map(|text| read_attributes(&text)).transpose()?;
     let bytes = read_json(&parts.headers, body, JsonKind::Document, &api.config().requests).await?;
     let json = serde_json::from_slice(&bytes)
         .map_err(|error| Malformed(format!("the body is not the JSON of a spec: {error}")))?;
@@ -48,6 +52,10 @@ pub(crate) async fn plan_schema(
     } else {
         ddl::plan(&schema, &with_targets(live.clone(), &schema), month())
     };
+    let mut access: Vec<AccessChange> =
+        access_changes(before.as_ref(), &schema).into_iter().map(Into::into).collect();
+    let rows = Rows { before: before.as_ref(), after: &schema, attributes };
+    rows.count(&api, admin.session(&api), &mut access).await;
     let looked = preview::look(&api, &admin.session(&api), schema.path(), &plan).await?;
     let size = Size::of(live.table.as_ref());
     Ok(Json(Data {
@@ -57,13 +65,23 @@ pub(crate) async fn plan_schema(
             provisioned: before.as_ref().map(|before| before.hash().to_string()),
             changes: changes(before.as_ref(), &schema).into_iter().map(Into::into).collect(),
             operations: operations::of_plan(&plan, &looked, size),
-            access: access_changes(before.as_ref(), &schema).into_iter().map(Into::into).collect(),
+            access,
             plan_hash: plan.hash(),
             estimated_rows: live.table.is_some().then(|| size.rows()),
             again: plan.again,
             waiting,
         },
     }))
+}
+
+/// Attributes of an actor: a JSON object, no longer than an actor may have.
+fn read_attributes(text: &str) -> Result<String, ApiError> {
+    let wrong = |why: String| ApiError::from(Malformed(format!("`attributes` {why}")));
+    let attributes = serde_json::from_str(text)
+        .map_err(|_| wrong("must be a JSON object such as {\"region\":\"west\"}".to_owned()))?;
+    let parts = IdentityParts { attributes, ..IdentityParts::user("x", "x", jiff::Timestamp::MAX) };
+    let identity = Identity::new(parts).map_err(|error| wrong(format!("cannot be an actor's: {error}")))?;
+    Ok(identity.attributes_json().to_owned())
 }
 
 fn missing(waiting: &Waiting) -> MissingTarget {
