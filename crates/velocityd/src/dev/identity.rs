@@ -1,4 +1,7 @@
-//! The development AuthStrategy, its key, and the configuration of the CLI.
+//! The development AuthStrategies, the key of their tokens, and the configuration of the CLI.
+//!
+//! `default` is the installation's: it takes tokens of the folder's key (`dev`) and API keys (`dev-keys`). They are
+//! applied at each start, so that a folder of an earlier version gets what it does not have yet.
 
 use std::time::Duration;
 
@@ -8,13 +11,21 @@ use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use velocity_access::DevKey;
 use velocity_contract::AuthStrategy;
+use velocity_contract::auth_strategy::{
+    ApiKeySpec, AuthStrategySpec, AuthStrategyType, CompositeSpec, CompositeStrategyRef,
+};
 use velocity_schema::schema::{SYSTEM_ROLE_ADMIN, StrategyRef};
 
 use super::folder::Folder;
 
-/// Where the strategy lives; no schema's namespace, since those have at least two dashes.
+/// Where the strategies live; no schema's namespace, since those have at least two dashes.
 const NAMESPACE: &str = "velocity";
-const NAME: &str = "dev";
+/// Takes tokens.
+const TOKENS: &str = "dev";
+/// Takes API keys.
+const KEYS: &str = "dev-keys";
+/// Takes both.
+const DEFAULT: &str = "default";
 /// The administrator of the CLI's context.
 const ADMIN: &str = "dev-admin";
 /// Longer than anyone keeps a folder without starting it: every start writes a new token.
@@ -24,12 +35,12 @@ const KEY_FILE: &str = "dev-key.pem";
 
 /// The key and the strategy that takes its tokens.
 pub(crate) struct Identity {
-    /// `velocity/dev`.
+    /// `velocity/default`.
     pub(crate) strategy: StrategyRef,
     key: DevKey,
 }
 
-/// Makes or reads the key, and applies the strategy.
+/// Makes or reads the key, and applies the strategies.
 pub(crate) async fn prepare(folder: &Folder, client: &kube::Client) -> anyhow::Result<Identity> {
     let pem = folder.secret(KEY_FILE, || Ok(DevKey::generate()?.to_pem().to_owned()))?;
     let key = DevKey::from_pem(&pem)
@@ -48,9 +59,30 @@ pub(crate) async fn prepare(folder: &Folder, client: &kube::Client) -> anyhow::R
         .await
         .context("the namespace of the development strategy")?;
     let strategies: Api<AuthStrategy> = Api::namespaced(client.clone(), NAMESPACE);
-    let strategy = AuthStrategy::new(NAMESPACE, NAME, key.strategy());
-    strategies.patch(NAME, &params, &Patch::Apply(&strategy)).await.context("the development strategy")?;
-    Ok(Identity { strategy: StrategyRef { namespace: NAMESPACE.into(), name: NAME.into() }, key })
+    // The members first: a composite without one of them lets nobody in.
+    for (name, spec) in [(TOKENS, key.strategy()), (KEYS, api_keys()), (DEFAULT, composite())] {
+        let strategy = AuthStrategy::new(NAMESPACE, name, spec);
+        strategies
+            .patch(name, &params, &Patch::Apply(&strategy))
+            .await
+            .with_context(|| format!("the development strategy {NAMESPACE}/{name}"))?;
+    }
+    Ok(Identity { strategy: StrategyRef { namespace: NAMESPACE.into(), name: DEFAULT.into() }, key })
+}
+
+fn api_keys() -> AuthStrategySpec {
+    let keys = ApiKeySpec { header_name: "X-API-Key".to_owned(), ip_allowlist: Vec::new() };
+    AuthStrategySpec { api_key: Some(keys), ..empty(AuthStrategyType::ApiKey) }
+}
+
+fn composite() -> AuthStrategySpec {
+    let member = |name: &str| CompositeStrategyRef { name: name.to_owned(), namespace: None };
+    let strategies = vec![member(TOKENS), member(KEYS)];
+    AuthStrategySpec { composite: Some(CompositeSpec { strategies }), ..empty(AuthStrategyType::Composite) }
+}
+
+fn empty(kind: AuthStrategyType) -> AuthStrategySpec {
+    AuthStrategySpec { kind, jwt: None, oidc: None, api_key: None, composite: None, revocation: None }
 }
 
 impl Identity {

@@ -10,6 +10,7 @@ mod kubernetes;
 use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use velocity_schema::schema::StrategyRef;
 use velocity_store::owner::OwnerPool;
 
 use crate::cli::DevArgs;
@@ -38,7 +39,7 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
     let mut operator = tokio::spawn(velocity_operator::run(
         kubernetes.client.clone(),
         database.owner_url.clone(),
-        operator_config(),
+        operator_config(&identity.strategy),
         stop.clone(),
     ));
     let endpoints = endpoints::Endpoints {
@@ -53,6 +54,8 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
         database_url: api_url,
         default_strategy: Some(identity.strategy.clone()),
         rate: None,
+        trusted_proxies: args.clients.trusted_proxies.clone(),
+        environment: args.environment.clone(),
     };
     let serving = serve_api(parts, api, metrics, stop.clone()).await?;
     // The database stops last: requests and reconciles under way still need it.
@@ -86,8 +89,11 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
 
 /// The folder is one process' at a time, and so is its Kubernetes API: who leads next is who led before, and does not wait
 /// for a lease that a killed process left behind.
-fn operator_config() -> velocity_operator::Config {
-    let mut config = velocity_operator::Config::default();
+fn operator_config(strategy: &StrategyRef) -> velocity_operator::Config {
+    let mut config = velocity_operator::Config {
+        default_strategy: Some(strategy.clone()),
+        ..velocity_operator::Config::default()
+    };
     "velocityd-dev".clone_into(&mut config.lease.identity);
     config
 }

@@ -4,18 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use ipnet::IpNet;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_postgres::{Client, Error};
 use tokio_util::sync::CancellationToken;
+use velocity_access::{Revocations, SealingKey};
 use velocity_api::informer::{self, Targets};
 use velocity_api::{
-    Api, Config, CurrentCatalog, Database, Metrics, RateConfig, Readiness, StoredSpecs, Strategies,
+    Api, Config, CurrentCatalog, Database, Environment, Metrics, RateConfig, Readiness, StoredSpecs,
+    Strategies,
 };
 use velocity_schema::schema::{MaskKey, StrategyRef};
 use velocity_sql::query::CursorKey;
 use velocity_store::owner::OwnerPool;
-use velocity_store::platform::{cursor_key, mask_key};
+use velocity_store::platform::{cursor_key, mask_key, session_key};
 use velocity_store::wire::{ExclusiveLimits, MuxLimits};
 
 use super::stop_signal;
@@ -27,11 +30,12 @@ pub(crate) struct ApiParts {
     pub(crate) database_url: String,
     pub(crate) default_strategy: Option<StrategyRef>,
     pub(crate) rate: Option<RateConfig>,
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) environment: Environment,
 }
 
 /// Runs the API against the cluster that this process belongs to, or the current kubeconfig.
 pub(crate) async fn api(args: ApiArgs) -> anyhow::Result<()> {
-    let default_strategy = args.default_auth_strategy.as_deref().map(strategy_ref).transpose()?;
     let rate = args.rate_limit.map(|per_second| RateConfig {
         per_second,
         burst: args.rate_burst.unwrap_or_else(|| per_second.saturating_mul(TEN)),
@@ -43,7 +47,14 @@ pub(crate) async fn api(args: ApiArgs) -> anyhow::Result<()> {
         .with_context(|| format!("cannot listen on {}", args.metrics_listen))?;
     let client = kube::Client::try_default().await.context("no Kubernetes API to learn schemas from")?;
     let stop = CancellationToken::new();
-    let parts = ApiParts { client, database_url: args.database_url, default_strategy, rate };
+    let parts = ApiParts {
+        client,
+        database_url: args.database_url,
+        default_strategy: args.default_auth_strategy,
+        rate,
+        trusted_proxies: args.clients.trusted_proxies,
+        environment: args.environment,
+    };
     let serving = serve_api(parts, listener, metrics, stop.clone()).await?;
     tokio::select! {
         signal = stop_signal() => tracing::info!(signal = signal?, "stopping"),
@@ -55,16 +66,6 @@ pub(crate) async fn api(args: ApiArgs) -> anyhow::Result<()> {
 }
 
 const TEN: std::num::NonZeroU32 = std::num::NonZeroU32::MIN.saturating_add(9);
-
-/// `namespace/name`.
-fn strategy_ref(text: &str) -> anyhow::Result<StrategyRef> {
-    match text.split_once('/') {
-        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
-            Ok(StrategyRef { namespace: namespace.to_owned(), name: name.to_owned() })
-        }
-        _ => anyhow::bail!("`{text}` is not an AuthStrategy: use NAMESPACE/NAME"),
-    }
-}
 
 /// A serving API.
 pub(crate) struct Serving {
@@ -81,38 +82,49 @@ pub(crate) async fn serve_api(
     metrics_listener: TcpListener,
     stop: CancellationToken,
 ) -> anyhow::Result<Serving> {
-    let keys = wait_for_keys(&parts.database_url).await?;
-    let database =
-        Database::open(&parts.database_url, MuxLimits::default(), ExclusiveLimits::default(), keys.cursor, keys.mask).await?;
+    let Keys { cursor, mask, sealing } = wait_for_keys(&parts.database_url).await?;
+    let (mux, exclusive) = (MuxLimits::default(), ExclusiveLimits::default());
+    let database = Database::open(&parts.database_url, mux, exclusive, cursor, mask).await?;
     let metrics = Metrics::new(vec![database.collector()]);
+    let revocations = Revocations::new(database.revocation_source());
+    revocations.spawn();
     let targets = Targets {
-        catalog: CurrentCatalog::default(),
-        strategies: Strategies::default(),
-        readiness: Readiness::default(),
-        metrics: Arc::clone(&metrics),
         records: Some(database.records().clone()),
+        access: velocity_access::Context {
+            store: database.credential_store(),
+            sealing_key: sealing,
+            ..velocity_access::Context::default()
+        },
+        default_strategy: parts.default_strategy.clone(),
+        ..Targets::new(
+            CurrentCatalog::default(),
+            Strategies::new(revocations),
+            Readiness::default(),
+            Arc::clone(&metrics),
+        )
     };
     let specs = Arc::new(StoredSpecs::new(&parts.database_url)?);
     let informer = tokio::spawn(informer::run(parts.client, specs, targets.clone()));
-    let config = Config { default_strategy: parts.default_strategy, rate: parts.rate, ..Config::default() };
-    let api = Api::new(
-        config,
-        targets.catalog,
-        targets.strategies,
-        targets.readiness.clone(),
-        Arc::clone(&metrics),
-        database,
-    );
+    let config = Config {
+        default_strategy: parts.default_strategy,
+        rate: parts.rate,
+        trusted_proxies: parts.trusted_proxies,
+        environment: parts.environment,
+        ..Config::default()
+    };
+    let Targets { catalog, strategies, readiness, .. } = targets;
+    let api = Api::new(config, catalog, strategies, readiness.clone(), Arc::clone(&metrics), database);
     let server = tokio::spawn(velocity_api::serve(listener, api, stop.clone().cancelled_owned()));
     let metrics =
         tokio::spawn(velocity_api::serve_metrics(metrics_listener, metrics, stop.cancelled_owned()));
-    Ok(Serving { readiness: targets.readiness, informer, server, metrics })
+    Ok(Serving { readiness, informer, server, metrics })
 }
 
 /// The installation's keys.
 struct Keys {
     cursor: CursorKey,
     mask: MaskKey,
+    sealing: SealingKey,
 }
 
 /// The keys, once the operator has set the database up: API and operator may start in any order.
@@ -138,10 +150,13 @@ async fn wait_for_keys(url: &str) -> anyhow::Result<Keys> {
 }
 
 async fn keys(client: &Client) -> Result<Option<Keys>, Error> {
-    let (cursor, mask) = (cursor_key(client).await?, mask_key(client).await?);
-    Ok(cursor
-        .zip(mask)
-        .map(|(cursor, mask)| Keys { cursor: CursorKey::new(cursor), mask: MaskKey::new(mask) }))
+    let found = (cursor_key(client).await?, mask_key(client).await?, session_key(client).await?);
+    let (Some(cursor), Some(mask), Some(sealing)) = found else { return Ok(None) };
+    Ok(Some(Keys {
+        cursor: CursorKey::new(cursor),
+        mask: MaskKey::new(mask),
+        sealing: SealingKey::new(sealing),
+    }))
 }
 
 impl Serving {

@@ -18,7 +18,13 @@ pub(crate) async fn operator(args: OperatorArgs) -> anyhow::Result<()> {
         identity: args.identity.unwrap_or_else(unique_identity),
         terms: Terms::default(),
     };
-    let config = Config { concurrency: args.concurrency, jobs: args.jobs, lease, ..Config::default() };
+    let config = Config {
+        concurrency: args.concurrency,
+        jobs: args.jobs,
+        lease,
+        default_strategy: args.default_auth_strategy,
+        ..Config::default()
+    };
     let shutdown = CancellationToken::new();
     let stop = shutdown.clone();
     tokio::spawn(async move {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use velocity_testkit::{PLATFORM, TestDatabase};
 
+use crate::admission::{everything_is_refused, make_namespace};
 use crate::harness::{project, velocityd};
 
 const NAMESPACE: &str = "acme-supply-chain-procurement";
@@ -43,12 +44,63 @@ impl Drop for Operator {
     }
 }
 
+async fn define() {
+    kubectl(&["apply", "--server-side", "-f", "deploy/crds"]).await.unwrap();
+    kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"]).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a Kubernetes API: make test-kubernetes"]
+async fn a_real_api_server_refuses_what_would_weaken_access() {
+    define().await;
+    let read = kube::config::Kubeconfig::read_from(kubeconfig()).unwrap();
+    let options = kube::config::KubeConfigOptions::default();
+    let config = kube::Config::from_custom_kubeconfig(read, &options).await.unwrap();
+    let client = kube::Client::try_from(config).unwrap();
+    make_namespace(&client).await;
+    // What was defined a moment ago may take another one to be served.
+    while kubectl(&["get", "vrb,authstrat,sd", "-A"]).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    everything_is_refused(&client).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a Kubernetes API: make test-kubernetes"]
+async fn bindings_of_both_groups_are_told_apart() {
+    define().await;
+    let namespace = "told-apart";
+    kubectl(&["create", "namespace", namespace]).await.unwrap();
+    let of_kubernetes =
+        ["create", "rolebinding", "theirs", "--clusterrole=view", "--user=ravi", "-n", namespace];
+    kubectl(&of_kubernetes).await.unwrap();
+    let ours = serde_json::json!({"apiVersion": "velocity.sh/v1", "kind": "RoleBinding",
+        "metadata": {"name": "ours", "namespace": namespace}, "spec": {"actor": "ravi", "roles": ["writer"]}});
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), ours.to_string()).unwrap();
+    let path = file.path().to_str().unwrap();
+    let mut applied = kubectl(&["apply", "-f", path]).await;
+    while applied.as_ref().is_err_and(|error| error.contains("ensure CRDs are installed first")) {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        applied = kubectl(&["apply", "-f", path]).await;
+    }
+    applied.unwrap();
+    let names = async |kind: &str| kubectl(&["get", kind, "-n", namespace, "-o", "name"]).await.unwrap();
+    for kind in ["vrb", "rolebindings.velocity.sh"] {
+        assert_eq!(names(kind).await.trim(), "rolebinding.velocity.sh/ours", "{kind}");
+    }
+    assert_eq!(
+        names("rolebindings.rbac.authorization.k8s.io").await.trim(),
+        "rolebinding.rbac.authorization.k8s.io/theirs"
+    );
+    kubectl(&["delete", "vrb", "ours", "-n", namespace]).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a Kubernetes API: make test-kubernetes"]
 async fn what_kubectl_applies_to_a_real_cluster_the_operator_provisions() {
     let database = TestDatabase::create_from(&PLATFORM).await;
-    kubectl(&["apply", "--server-side", "-f", "deploy/crds"]).await.unwrap();
-    kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"]).await.unwrap();
+    define().await;
     let operator = Operator::start(&database);
     kubectl(&["create", "namespace", NAMESPACE]).await.unwrap();
     // What was defined a moment ago may take another one to be served.
