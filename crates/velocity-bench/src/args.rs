@@ -15,7 +15,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", default_value = "pgbench")]
     pub(crate) pgbench: PathBuf,
     /// What to measure
-    #[arg(long, value_delimiter = ',', default_values = ["requests", "import", "start", "schemas"])]
+    #[arg(long, value_delimiter = ',', default_values = ["requests", "masks", "import", "start", "schemas"])]
     pub(crate) parts: Vec<Part>,
     /// Seconds of each measurement of requests
     #[arg(long, default_value_t = 5)]
@@ -57,6 +57,8 @@ pub(crate) struct Args {
 pub(crate) enum Part {
     /// Requests a second and their latency, beside pgbench.
     Requests,
+    /// GET for a caller with a row filter and three masks, beside one without.
+    Masks,
     /// Rows a second of `velocity record import`.
     Import,
     /// How long a start takes, and a new schema.

@@ -13,7 +13,7 @@ use crate::pgbench::Script;
 use crate::server::{Server, folder};
 
 /// Enough for statements to be prepared on every connection, and pages to be in memory.
-const WARM_UP: Duration = Duration::from_millis(1500);
+pub(crate) const WARM_UP: Duration = Duration::from_millis(1500);
 
 /// All kinds of requests on all numbers of connections.
 pub(crate) async fn run(args: &Args) -> anyhow::Result<Vec<Requests>> {
@@ -21,7 +21,7 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Vec<Requests>> {
     let dir = args.data_dir.clone().unwrap_or_else(|| temporary.path().join("requests"));
     let server = Server::start(args, &dir).await?;
     eprintln!("filling a table with {} rows", args.rows);
-    let orders = Rc::new(Orders::set_up(args, &server).await?);
+    let orders = Rc::new(Orders::set_up(args, &server, None).await?);
     let owner = capture::owner(&server).await?;
     owner.batch_execute("vacuum analyze").await?;
     let transactions = capture::transactions(&server, &orders, &args.operations).await?;

@@ -13,6 +13,8 @@ pub(crate) struct Figures {
     pub(crate) machine: Machine,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) requests: Vec<Requests>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) masks: Vec<Masks>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) import: Option<Import>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,6 +70,38 @@ impl Requests {
             self.api_cpu_us,
             self.postgres_cpu_us,
             self.client_cpu_us
+        )
+    }
+}
+
+/// GET on some connections for two callers: one without restrictions, one with a row filter and three masks.
+#[derive(Debug, Serialize)]
+pub(crate) struct Masks {
+    pub(crate) connections: usize,
+    pub(crate) without_per_second: f64,
+    pub(crate) with_per_second: f64,
+    /// Of the two: 1 is as fast with as without.
+    pub(crate) ratio: f64,
+    /// Processor time per request.
+    pub(crate) without_api_cpu_us: f64,
+    pub(crate) with_api_cpu_us: f64,
+    pub(crate) without_postgres_cpu_us: f64,
+    pub(crate) with_postgres_cpu_us: f64,
+}
+
+impl Masks {
+    /// For who watches.
+    pub(crate) fn line(&self) -> String {
+        format!(
+            "GET on {}: {:.0}/s, with a row filter and three masks {:.0}/s, ratio {:.2}; CPU api {:.0} us, {:.0} us, postgres {:.0} us, {:.0} us",
+            self.connections,
+            self.without_per_second,
+            self.with_per_second,
+            self.ratio,
+            self.without_api_cpu_us,
+            self.with_api_cpu_us,
+            self.without_postgres_cpu_us,
+            self.with_postgres_cpu_us
         )
     }
 }
@@ -140,7 +174,14 @@ impl Figures {
             velocityd_mb: megabytes(&args.bin_dir.join("velocityd"))?,
             velocity_mb: megabytes(&args.bin_dir.join("velocity"))?,
         };
-        Ok(Self { machine, requests: Vec::new(), import: None, start: None, schemas: None })
+        Ok(Self {
+            machine,
+            requests: Vec::new(),
+            masks: Vec::new(),
+            import: None,
+            start: None,
+            schemas: None,
+        })
     }
 }
 

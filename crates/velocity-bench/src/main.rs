@@ -13,6 +13,7 @@ mod import;
 mod kubernetes;
 mod latency;
 mod load;
+mod masks;
 mod orders;
 mod pgbench;
 mod process;
@@ -47,6 +48,7 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     for part in &args.parts {
         match part {
             Part::Requests => figures.requests = compare::run(args).await?,
+            Part::Masks => figures.masks = masks::run(args).await?,
             Part::Import => figures.import = Some(import::run(args).await?),
             Part::Start => figures.start = Some(starts::run(args).await?),
             Part::Schemas => figures.schemas = Some(schemas::run(args).await?),

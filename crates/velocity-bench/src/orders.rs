@@ -6,6 +6,7 @@ use std::cell::Cell;
 use std::io::Write;
 use std::path::PathBuf;
 
+use anyhow::Context;
 use rand::RngExt;
 
 use crate::args::{Args, Operation};
@@ -32,6 +33,29 @@ pub(crate) struct Orders {
     next_id: Cell<u64>,
 }
 
+/// Whose requests they are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Caller {
+    /// Fills the table.
+    Loader,
+    /// Has a row filter.
+    Clerk,
+    /// Sees everything.
+    Auditor,
+}
+
+impl Caller {
+    async fn token(self, args: &Args, server: &Server) -> anyhow::Result<String> {
+        let who: &[&str] = match self {
+            Self::Loader => &["loader", "--roles", "loader"],
+            Self::Clerk => &["clerk", "--roles", "clerk", "--attribute", "region=west"],
+            Self::Auditor => &["auditor", "--roles", "auditor"],
+        };
+        let start = ["auth", "token", "--expires", "12h", "--actor"];
+        cli::run(args, &server.config(), start.iter().chain(who)).await
+    }
+}
+
 /// The values by which one request differs from the next of its kind.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Varying {
@@ -41,26 +65,18 @@ pub(crate) struct Varying {
 }
 
 impl Orders {
-    /// Applies the schema and fills the table.
-    pub(crate) async fn set_up(args: &Args, server: &Server) -> anyhow::Result<Self> {
+    /// Applies the schema, perhaps with another access block, and fills the table. The requests are the clerk's.
+    pub(crate) async fn set_up(args: &Args, server: &Server, access: Option<&str>) -> anyhow::Result<Self> {
         let file: PathBuf = server.dir().with_extension("yaml");
-        std::fs::write(&file, SCHEMA)?;
+        std::fs::write(&file, schema(access)?)?;
         cli::run(
             args,
             &server.config(),
             ["apply".as_ref(), "-f".as_ref(), file.as_os_str(), "--wait".as_ref()],
         )
         .await?;
-        let token = async |arguments: &[&str]| {
-            cli::run(
-                args,
-                &server.config(),
-                ["auth", "token", "--expires", "12h", "--actor"].iter().chain(arguments),
-            )
-            .await
-        };
-        let loader = token(&["loader", "--roles", "loader"]).await?;
-        let clerk = token(&["clerk", "--roles", "clerk", "--attribute", "region=west"]).await?;
+        let loader = Caller::Loader.token(args, server).await?;
+        let clerk = Caller::Clerk.token(args, server).await?;
         let orders = Self { rows: args.rows, token: clerk, next_id: Cell::new(NEW_IDS) };
         let mut connection = Connection::open(server.api()?).await?;
         for first in (1..=args.rows).step_by(usize::try_from(BULK)?) {
@@ -69,6 +85,22 @@ impl Orders {
             connection.expect(&request, 200).await?;
         }
         Ok(orders)
+    }
+
+    /// The same table, asked by somebody else.
+    pub(crate) async fn called_by(
+        &self,
+        args: &Args,
+        server: &Server,
+        caller: Caller,
+    ) -> anyhow::Result<Self> {
+        let token = caller.token(args, server).await?;
+        Ok(Self { rows: self.rows, token, next_id: Cell::new(NEW_IDS) })
+    }
+
+    /// The bytes of a request for one record.
+    pub(crate) fn read(&self, id: u64) -> Vec<u8> {
+        self.plain("GET", &format!("{ENDPOINT}/{id}"))
     }
 
     /// The bytes of the next request of a kind, and the status that it must be answered with.
@@ -86,7 +118,7 @@ impl Orders {
     pub(crate) fn request(&self, operation: Operation, varying: Varying) -> (Vec<u8>, u16) {
         let Varying { id, customer, quantity } = varying;
         match operation {
-            Operation::Read => (self.plain("GET", &format!("{ENDPOINT}/{id}")), 200),
+            Operation::Read => (self.read(id), 200),
             Operation::List => {
                 let query = format!("filter[customer_no]={customer}&sort=-placed_at&limit=20");
                 (self.plain("GET", &format!("{ENDPOINT}?{query}")), 200)
@@ -118,6 +150,12 @@ impl Orders {
         };
         format!("{id}\n\\set customer random(0, {})\n\\set quantity random(1000, 9998)\n", CUSTOMERS - 1)
     }
+}
+
+fn schema(access: Option<&str>) -> anyhow::Result<String> {
+    let Some(access) = access else { return Ok(SCHEMA.to_owned()) };
+    let (fields, _) = SCHEMA.split_once("  access:\n").context("the schema's access block")?;
+    Ok(format!("{fields}{access}"))
 }
 
 /// The body of a bulk request that makes the rows from `first` to `last`.

@@ -3,12 +3,14 @@
 use std::fmt::Write;
 
 use crate::args::Operation;
-use crate::figures::{Figures, Import, Requests, Schemas, Start};
+use crate::figures::{Figures, Import, Masks, Requests, Schemas, Start};
 
 /// The bars of requests: at least this share of pgbench, on that many connections.
 const AT: usize = 16;
 const READ_P99_AT: usize = 64;
 const READ_P99_MS: f64 = 25.0;
+/// With a row filter and three masks, of what it is without.
+const MASKS_SHARE: f64 = 0.8;
 const IMPORT_PER_SECOND: f64 = 20_000.0;
 const AGAIN_SECONDS: f64 = 3.0;
 const APPLY_SECONDS: f64 = 1.0;
@@ -33,6 +35,9 @@ pub(crate) fn markdown(figures: &Figures) -> String {
     );
     if !figures.requests.is_empty() {
         requests(&mut text, &figures.requests);
+    }
+    if !figures.masks.is_empty() {
+        masks(&mut text, &figures.masks);
     }
     if figures.import.is_some() || figures.start.is_some() || figures.schemas.is_some() {
         text.push_str("| measured | figure | bar |\n|---|---:|---|\n");
@@ -70,6 +75,33 @@ fn requests(text: &mut String, all: &[Requests]) {
             figures.postgres_cpu_us,
             figures.client_cpu_us,
             figures.pgbench_cpu_us,
+        );
+    }
+    text.push('\n');
+}
+
+fn masks(text: &mut String, all: &[Masks]) {
+    text.push_str(
+        "| GET by id, connections | req/s without | with a row filter and three masks | ratio | bar | CPU µs: api without | with | postgres without | with |\n\
+         |---:|---:|---:|---:|---|---:|---:|---:|---:|\n",
+    );
+    for figures in all {
+        let bar = if figures.connections == AT {
+            format!("≥ {MASKS_SHARE}: {}", verdict(figures.ratio >= MASKS_SHARE))
+        } else {
+            String::new()
+        };
+        let _ = writeln!(
+            text,
+            "| {} | {:.0} | {:.0} | {:.2} | {bar} | {:.0} | {:.0} | {:.0} | {:.0} |",
+            figures.connections,
+            figures.without_per_second,
+            figures.with_per_second,
+            figures.ratio,
+            figures.without_api_cpu_us,
+            figures.with_api_cpu_us,
+            figures.without_postgres_cpu_us,
+            figures.with_postgres_cpu_us,
         );
     }
     text.push('\n');
