@@ -9,11 +9,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use velocity_contract::page::Data;
 use velocity_contract::plan::SchemaPlan;
 use velocity_contract::status::OperationClass;
 
+use super::options;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::output::operations::Detail;
 use crate::server::{Request, Server};
@@ -24,6 +25,8 @@ use manifests::Manifest;
 #[command(
     after_help = "Exit codes: 0 nothing to do, 10 safe changes only, 11 some need data, 12 some are breaking, 1 it could not tell.\n\
                   With GITHUB_ACTIONS=true every change that needs data or an approval is an annotation.\n\
+                  Who gains or loses what is told with the records that a role sees before and after; where that depends on the \
+                  caller's attributes, with --attribute.\n\
                   Nothing is changed anywhere. Against a server the role platform-admin is needed."
 )]
 pub(crate) struct Args {
@@ -39,6 +42,9 @@ pub(crate) struct Args {
     /// Compare with no server; without --against everything is new
     #[arg(long)]
     offline: bool,
+    /// An attribute of the callers whose records are counted, where row filters ask for it
+    #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = options::attribute, conflicts_with_all = ["offline", "against"])]
+    attributes: Vec<(String, Value)>,
 }
 
 /// A schema that was compared.
@@ -73,12 +79,13 @@ async fn compare(session: &Session, args: &Args) -> Outcome<ExitCode> {
     let wanted = manifests::schemas(session, &documents)?;
     let old =
         if args.against.is_empty() { Vec::new() } else { manifests::earlier(&args.against, args.recursive)? };
+    let attributes = options::attributes(&args.attributes)?;
     let mut compared = Vec::with_capacity(wanted.len());
     for manifest in &wanted {
         let plan = if args.offline || !args.against.is_empty() {
             offline::plan(&old, &manifest.schema)
         } else {
-            ask(session.server()?, manifest).await?
+            ask(session.server()?, manifest, &attributes).await?
         };
         let document = manifest.document;
         compared.push(Compared {
@@ -86,7 +93,7 @@ async fn compare(session: &Session, args: &Args) -> Outcome<ExitCode> {
             namespace: manifest.schema.path().namespace(),
             file: document.file.clone(),
             line: document.line(""),
-            class: plan.class(),
+            class: class(&plan),
             plan,
         });
     }
@@ -105,6 +112,12 @@ async fn compare(session: &Session, args: &Args) -> Outcome<ExitCode> {
     Ok(code(compared.iter().filter_map(|one| one.class).max()))
 }
 
+/// What only the API decides, such as who may do what, takes no statement, and yet is something to do.
+fn class(plan: &SchemaPlan) -> Option<OperationClass> {
+    let has_news = !plan.changes.is_empty() || !plan.access.is_empty();
+    plan.class().or(has_news.then_some(OperationClass::Safe))
+}
+
 fn code(class: Option<OperationClass>) -> ExitCode {
     ExitCode::from(match class {
         None => 0,
@@ -115,9 +128,16 @@ fn code(class: Option<OperationClass>) -> ExitCode {
 }
 
 /// What the server says the spec would change.
-async fn ask(server: &Server, manifest: &Manifest<'_>) -> Outcome<SchemaPlan> {
+async fn ask(
+    server: &Server,
+    manifest: &Manifest<'_>,
+    attributes: &Map<String, Value>,
+) -> Outcome<SchemaPlan> {
     let spec = manifest.document.value["spec"].to_string();
-    let request = Request::new(http::Method::POST, "/platform/plan").json(spec);
+    let mut request = Request::new(http::Method::POST, "/platform/plan").json(spec);
+    if !attributes.is_empty() {
+        request = request.query("attributes", Value::Object(attributes.clone()).to_string());
+    }
     let document = manifest.document;
     let reply = server.send(&request).await.map_err(|failure| {
         let place = format!("{}:{}: {}", document.file, document.line(""), document.display());

@@ -122,6 +122,76 @@ fn access_is_told_by_role_and_operation() {
     );
 }
 
+/// What the server says of an access block, and the lines for people.
+fn told_of(access: &Value, options: &str) -> (FakeApi, Run) {
+    let api = FakeApi::start();
+    let home = Home::at(&api);
+    home.write(
+        "order.yaml",
+        order(
+            NOTE,
+            "  access:\n    roles: { read: [west] }\n    fieldAccess: [{ field: note, read: [west] }]\n",
+        ),
+    );
+    let plan = json!({ "path": "acme/shop/sales/order/v1", "specHash": "sha256:b", "provisioned": "sha256:a",
+        "planHash": "sha256:plan", "changes": [], "operations": [], "access": access });
+    api.can("POST /platform/plan", 200, json!({ "data": plan }));
+    let run = home.run_with_env(&format!("diff -f order.yaml {options}"), "GITHUB_ACTIONS", "true");
+    (api, run)
+}
+
+#[test]
+fn who_gains_or_loses_what_is_told_with_the_records_that_they_see() {
+    let access = json!([
+        { "role": "new", "operation": "read", "change": "gains", "after": "record.note == 'a'", "rowsBefore": 0, "rowsAfter": 1200 },
+        { "role": "west", "operation": "read", "change": "row filter changed", "before": "record.note == 'a'",
+            "after": "record.note == actor.attributes.note", "rowsBefore": 1, "rowsAfter": null,
+            "note": "depends on who asks: give attributes" },
+        { "role": "west", "operation": "read", "change": "loses read of field", "field": "note", "before": "in clear", "after": "nothing" },
+        { "role": "east", "operation": "read", "change": "sees masked", "field": "note", "before": "in clear", "after": "masked by redact" },
+        { "role": "west", "operation": "update", "change": "gains write of field", "field": "note" },
+        { "role": "*", "operation": "update", "change": "condition added", "after": "request.time.getHours() >= 8" },
+        { "role": "old", "operation": "export", "change": "loses", "note": "nobody counted" },
+    ]);
+    let (_, run) = told_of(&access, "");
+    assert_eq!(run.code, 10, "who may do what is something to do: {}", run.all());
+    insta::assert_snapshot!(run.stdout, @r"
+    order  acme/shop/sales/order/v1  safe
+
+      + role new gains read, where record.note == 'a' (sees 0 records, then 1,200 records)
+      ~ role west, read: row filter changed: record.note == 'a' → record.note == actor.attributes.note (sees 1 record, then an unknown number of records; depends on who asks: give attributes)
+      - role west loses read of field note: in clear → nothing
+      ~ role east sees field note masked: in clear → masked by redact
+      + role west gains write of field note
+      ~ everyone, update: condition added: none → request.time.getHours() >= 8
+      - role old loses export (nobody counted)
+    ::notice file=order.yaml,line=14,title=SchemaDefinition/order access::role new gains read, where record.note == 'a' (sees 0 records, then 1,200 records)
+    ::warning file=order.yaml,line=13,title=SchemaDefinition/order access::role west, read: row filter changed: record.note == 'a' → record.note == actor.attributes.note (sees 1 record, then an unknown number of records; depends on who asks: give attributes)
+    ::warning file=order.yaml,line=15,title=SchemaDefinition/order access::role west loses read of field note: in clear → nothing
+    ::warning file=order.yaml,line=15,title=SchemaDefinition/order access::role east sees field note masked: in clear → masked by redact
+    ::notice file=order.yaml,line=15,title=SchemaDefinition/order access::role west gains write of field note
+    ::warning file=order.yaml,line=13,title=SchemaDefinition/order access::everyone, update: condition added: none → request.time.getHours() >= 8
+    ::warning file=order.yaml,line=14,title=SchemaDefinition/order access::role old loses export (nobody counted)
+    ");
+    let (api, run) = told_of(&access, "-o json --attribute note=a --attribute level=3");
+    let report: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(report["schemas"][0]["access"], access, "as the server has it, nulls included");
+    let line = api.seen("POST /platform/plan").line;
+    assert!(line.ends_with("?attributes=%7B%22level%22%3A3%2C%22note%22%3A%22a%22%7D"), "{line}");
+}
+
+#[test]
+fn attributes_are_for_a_server_that_counts() {
+    let home = Home::new();
+    home.write("order.yaml", order(NOTE, ""));
+    for line in [
+        "diff -f order.yaml --offline --attribute a=1",
+        "diff -f order.yaml --against order.yaml --attribute a=1",
+    ] {
+        assert_eq!(home.run(line).code, 2, "{line}");
+    }
+}
+
 #[test]
 fn without_anything_to_compare_with_all_is_new() {
     let home = Home::new();

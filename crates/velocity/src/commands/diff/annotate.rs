@@ -2,14 +2,14 @@
 
 use std::fmt::Write;
 
-use velocity_contract::plan::SchemaPlan;
+use velocity_contract::plan::{AccessChange, SchemaPlan};
 use velocity_contract::status::OperationClass;
 use velocity_schema::Schema;
 
 use super::super::validate::{data, property};
 use crate::manifest::Document;
 
-/// A line for each step that needs data or an approval, and for each right that is lost.
+/// A line for each step that needs data or an approval, and for each right that is won, lost or another.
 pub(super) fn lines(document: &Document, schema: &Schema, plan: &SchemaPlan) -> String {
     let mut out = String::new();
     let mut line = |level: &str, path: &str, title: &str, text: &str| {
@@ -37,11 +37,30 @@ pub(super) fn lines(document: &Document, schema: &Schema, plan: &SchemaPlan) -> 
             &text,
         );
     }
-    for change in plan.access.iter().filter(|change| change.change != "gains") {
-        let text = super::text::access_words(change);
-        line("warning", "spec.access", "access", &text);
+    for change in &plan.access {
+        // Whoever reviews wants to see who gets in as well as who is shut out, which breaks clients.
+        let level = if super::text::access_sign(change) == '+' { "notice" } else { "warning" };
+        line(level, &access_place(document, change), "access", &super::text::access_words(change));
     }
     out
+}
+
+/// The part of the access block that it comes from.
+fn access_place(document: &Document, change: &AccessChange) -> String {
+    let access = &document.value["spec"]["access"];
+    let part = match (&change.field, change.change.split(' ').next()) {
+        (Some(field), _) => {
+            let rules = access["fieldAccess"].as_array().map(Vec::as_slice).unwrap_or_default();
+            match rules.iter().position(|rule| rule["field"] == **field) {
+                Some(position) => format!("fieldAccess[{position}]"),
+                None => "fieldAccess".to_owned(),
+            }
+        }
+        (None, Some("condition")) => "abac".to_owned(),
+        (None, Some("row")) => "rowFilter".to_owned(),
+        (None, _) => format!("roles.{}", change.operation),
+    };
+    format!("spec.access.{part}")
 }
 
 /// Where the step comes from: the field that it names, else the fields as a whole.

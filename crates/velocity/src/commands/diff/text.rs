@@ -46,12 +46,7 @@ fn schema(color: Color, detail: Detail, one: &Compared, page: &mut String) {
         let _ = writeln!(page, "  {}", painted(color, change.sign(), &change_words(change)));
     }
     for change in &plan.access {
-        let sign = match change.change.as_str() {
-            "gains" => '+',
-            "loses" => '-',
-            _ => '~',
-        };
-        let _ = writeln!(page, "  {}", painted(color, sign, &access_words(change)));
+        let _ = writeln!(page, "  {}", painted(color, access_sign(change), &access_words(change)));
     }
     for missing in &plan.waiting {
         let text = format!(
@@ -91,19 +86,58 @@ fn change_words(change: &FieldChange) -> String {
     format!("{}{name}{detail}", change.part).replace('\n', " ")
 }
 
-/// `role auditor loses read`, `role west: row filter of read changed: a → b`.
+/// Whether a right is won, lost, or another.
+pub(super) fn access_sign(change: &AccessChange) -> char {
+    match change.change.split(' ').next() {
+        Some("gains") => '+',
+        Some("loses") => '-',
+        _ => '~',
+    }
+}
+
+/// `role auditor loses read`, `role west, read: row filter changed: a → b (sees 12 records, then 3)`.
 pub(super) fn access_words(change: &AccessChange) -> String {
-    let AccessChange { role, operation, change: what, before, after, .. } = change;
+    let AccessChange { role, operation, change: what, field, before, after, .. } = change;
     let who = if role == "*" { "everyone".to_owned() } else { format!("role {role}") };
-    let shown = |filter: &Option<String>| filter.clone().unwrap_or_else(|| "all records".to_owned());
-    match what.as_str() {
-        "gains" => {
+    let from_to = |nothing: &str| {
+        let shown = |text: &Option<String>| text.clone().unwrap_or_else(|| nothing.to_owned());
+        format!("{} → {}", shown(before), shown(after))
+    };
+    let words = match (what.as_str(), field) {
+        ("gains", None) => {
             let only = after.as_ref().map_or_else(String::new, |filter| format!(", where {filter}"));
             format!("{who} gains {operation}{only}")
         }
-        "loses" => format!("{who} loses {operation}"),
-        other => format!("{who}, {operation}: {other}: {} → {}", shown(before), shown(after)),
+        ("loses", None) => format!("{who} loses {operation}"),
+        ("sees masked", Some(field)) => format!("{who} sees field {field} masked: {}", from_to("nothing")),
+        (what, Some(field)) if before.is_some() || after.is_some() => {
+            format!("{who} {what} {field}: {}", from_to("nothing"))
+        }
+        (what, Some(field)) => format!("{who} {what} {field}"),
+        (what, None) if what.starts_with("condition") => {
+            format!("{who}, {operation}: {what}: {}", from_to("none"))
+        }
+        (what, None) => format!("{who}, {operation}: {what}: {}", from_to("all records")),
+    };
+    format!("{words}{}", rows(change)).replace('\n', " ")
+}
+
+/// ` (sees 12 records, then 3)`; nothing where nobody counted.
+fn rows(change: &AccessChange) -> String {
+    let count = |rows: Option<i64>| match rows {
+        Some(1) => "1 record".to_owned(),
+        Some(rows) => format!("{} records", grouped(rows)),
+        None => "an unknown number of records".to_owned(),
+    };
+    let mut parts = Vec::new();
+    match (change.rows_before, change.rows_after) {
+        (None, None) | (Some(None), Some(None)) => {}
+        (before, after) => {
+            parts.push(format!("sees {}, then {}", count(before.flatten()), count(after.flatten())));
+        }
     }
+    parts.extend(change.note.clone());
+    if parts.is_empty() { String::new() } else { format!(" ({})", parts.join("; ")) }
 }
 
 fn summary(compared: &[Compared]) -> String {
