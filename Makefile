@@ -8,6 +8,8 @@ PROFILE ?= quick
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 BIN := $(TARGET)/$(PROFILE)
 DATA_DIR ?= .velocity
+FUZZ_SECONDS ?= 600
+FUZZ_SEED ?= $(shell date +%s)
 
 .PHONY: help dev build test test-unit test-kubernetes test-download bench lint fmt docs generate data tools clean
 
@@ -32,6 +34,11 @@ test-kubernetes: tools ## run the suites about Kubernetes against a real API ser
 
 test-download: tools ## fetch the pinned Postgres for real and start it (needs the network)
 	$(CARGO) test --locked -p velocity-localpg --features download --test it -- --ignored download
+
+.PHONY: fuzz
+fuzz: tools ## feed the parsers of tokens, cookies, headers, keys and scopes for ten minutes (FUZZ_SECONDS, FUZZ_SEED)
+	VELOCITY_FUZZ_SECONDS=$(FUZZ_SECONDS) VELOCITY_FUZZ_SEED=$(FUZZ_SEED) \
+		$(CARGO) test --locked -p velocity-access --test it -- --nocapture nothing_that_strangers_send
 
 bench: tools ## measure requests against the same SQL through pgbench, and import
 	scripts/bench.sh

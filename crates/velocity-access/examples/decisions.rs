@@ -84,7 +84,8 @@ fn bindings(dice: &mut Dice) -> Fallible<Bindings> {
         };
         let mut spec = json!({ "actor": actor, "roles": dice.roles(1), "expiresAt": "2999-01-01T00:00:00Z" });
         if index % 2 == 0 {
-            spec["scopes"] = json!([{ "object": format!("object-{}", index % SCHEMAS), "operations": OPERATIONS }]);
+            spec["scopes"] =
+                json!([{ "object": format!("object-{}", index % SCHEMAS), "operations": OPERATIONS }]);
         }
         if index % 5 == 0 {
             spec["attributes"] = json!({ format!("a{}", index % 7): "x" });
@@ -156,7 +157,12 @@ fn measure(
     times.sort_unstable();
     let at = |permille: usize| times[(times.len() - 1) * permille / 1000];
     let share = 100 * allowed / ROUNDS;
-    println!("{name:<8} p50 {:>9.2?}  p99 {:>9.2?}  p99.9 {:>9.2?}  ({share}% allowed)", at(500), at(990), at(999));
+    println!(
+        "{name:<8} p50 {:>9.2?}  p99 {:>9.2?}  p99.9 {:>9.2?}  ({share}% allowed)",
+        at(500),
+        at(990),
+        at(999)
+    );
     at(990)
 }
 

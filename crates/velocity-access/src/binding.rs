@@ -1,9 +1,10 @@
 //! RoleBindings: what actors hold in a domain beside what their credentials say.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use velocity_contract::role_binding::{BindingScopeSpec, RoleBindingSpec};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use hashbrown::HashSet;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -145,6 +146,8 @@ pub struct Identity {
     actor: String,
     actor_type: ActorType,
     roles: BTreeSet<String>,
+    /// The same, to be looked up: every decision asks for a hundred roles or more.
+    held: HashSet<String>,
     attributes: Map<String, Value>,
     attributes_json: String,
     strategy: String,
@@ -186,6 +189,7 @@ impl Identity {
         Ok(Self {
             actor,
             actor_type,
+            held: roles.iter().cloned().collect(),
             roles,
             attributes,
             attributes_json,
@@ -209,6 +213,11 @@ impl Identity {
     /// All roles that the credential gives. What counts on a schema is what [`crate::Subject`] makes of them.
     pub fn roles(&self) -> &BTreeSet<String> {
         &self.roles
+    }
+
+    /// Whether the credential gives the role.
+    pub fn holds(&self, role: &str) -> bool {
+        self.held.contains(role)
     }
 
     /// What expressions see as `actor.attributes`.
@@ -250,14 +259,14 @@ impl Identity {
     /// Whether the credential gives the role that may do everything everywhere. Whether that counts depends on the
     /// strategy, and whether the credential is narrowed on [`scopes`](Self::scopes).
     pub fn is_platform_admin(&self) -> bool {
-        self.roles.contains(PLATFORM_ADMIN)
+        self.holds(PLATFORM_ADMIN)
     }
 
     /// Roughly how many bytes it takes in memory, for bounded caches.
     pub(crate) fn weight(&self) -> usize {
         // A parsed JSON value takes about three times its text.
         512 + self.actor.len()
-            + self.roles.iter().map(|r| 48 + r.len()).sum::<usize>()
+            + self.roles.iter().map(|r| 2 * (48 + r.len())).sum::<usize>()
             + 4 * self.attributes_json.len()
     }
 }

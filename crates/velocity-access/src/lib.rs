@@ -31,6 +31,7 @@ mod sealing_key;
 mod strategy;
 mod subject;
 mod token;
+mod trusted_proxies;
 
 pub use authenticator::{Authenticator, Context, StartError};
 pub use binding::{Binding, Bindings, InvalidBinding, RefusedBinding};
@@ -56,3 +57,4 @@ pub use revocation::{
 pub use sealing_key::SealingKey;
 pub use strategy::AuthStrategy;
 pub use subject::{AbacDenied, Subject};
+pub use trusted_proxies::TrustedProxies;

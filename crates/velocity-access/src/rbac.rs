@@ -26,7 +26,7 @@ pub enum Decision<'i> {
 
 /// Decides one operation by the identity's own roles alone.
 pub fn decide<'i>(access: &'i Access, identity: &'i Identity, operation: Operation) -> Decision<'i> {
-    decide_with(access, identity.is_platform_admin(), &|role| identity.roles().contains(role), operation)
+    decide_with(access, identity.is_platform_admin(), &|role| identity.holds(role), operation)
 }
 
 /// Decides one operation for somebody who holds these roles. What no role is granted is denied to everyone but

@@ -24,8 +24,9 @@ use tower::ServiceExt as _;
 use tower_http::CompressionLevel;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 use tower_http::compression::{Compression, CompressionLayer};
+use velocity_access::TrustedProxies;
 
-use crate::client::TrustedProxies;
+use crate::client::ClientAddress;
 use crate::config::ConnectionConfig;
 
 /// Smallest body that is worth compressing: below, it fits one packet anyway.
@@ -159,13 +160,16 @@ impl Service<Request<Incoming>> for Addressed {
     type Error = std::convert::Infallible;
     type Future = futures::future::BoxFuture<'static, Result<Self::Response, Self::Error>>;
 
-    fn poll_ready(&mut self, context: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Self::Error>> {
+    fn poll_ready(
+        &mut self,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(context)
     }
 
     fn call(&mut self, mut request: Request<Incoming>) -> Self::Future {
-        let client = self.trusted_proxies.client(self.peer, request.headers());
-        request.extensions_mut().insert(client);
+        let client = self.trusted_proxies.client(self.peer.ip(), request.headers());
+        request.extensions_mut().insert(ClientAddress(client));
         self.inner.call(request)
     }
 }

@@ -14,6 +14,7 @@ mod caching;
 mod dev_key;
 mod fuzz;
 mod key_server;
+mod mutate;
 mod published_keys;
 mod revocations;
 mod signer;
