@@ -131,6 +131,7 @@ impl App {
         let app = Self::starting(database, spec, config, exclusive).await;
         app.readiness.schemas_are_synced();
         app.readiness.strategies_are_synced();
+        app.readiness.bindings_are_synced();
         app
     }
 
@@ -193,6 +194,25 @@ impl App {
         }
     }
 
+    /// Provisions and serves another schema in the same domain.
+    pub(crate) async fn serve_also(&self, spec: &str) -> Arc<Schema> {
+        let domain = self.schema.path().domain.to_string();
+        let other = Arc::new(schema(&spec.replace("DOMAIN", &domain)));
+        provision(&self.database, &other).await;
+        let mut catalog = (*self.catalog.load_full()).clone();
+        catalog.served.insert(Arc::clone(&other));
+        self.catalog.store(catalog);
+        other
+    }
+
+    /// Ends the API, so that everything is written that it still had to write.
+    pub(crate) async fn end(&mut self) {
+        self.begin_shutdown();
+        if let Some(served) = self.served.take() {
+            served.await.unwrap();
+        }
+    }
+
     pub(crate) fn begin_shutdown(&mut self) {
         drop(self.shutdown.take());
     }
@@ -237,8 +257,7 @@ pub(crate) fn dev() -> StrategyRef {
 
 fn run_strategy(strategies: &Strategies, key: &DevKey) {
     let strategy = AuthStrategy::parse(&key.strategy()).unwrap();
-    let running =
-        Authenticator::start("platform/dev", strategy, velocity_access::RemoteKeySettings::default());
+    let running = Authenticator::start("platform/dev", strategy, velocity_access::Context::default());
     strategies.store([(dev(), Arc::new(running.unwrap()))].into_iter().collect());
 }
 

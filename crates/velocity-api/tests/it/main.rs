@@ -2,18 +2,29 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
+mod abac;
 mod access;
+mod access_events;
+mod access_log;
+mod administration;
 mod app;
 mod attacks;
 mod bulk;
 mod changes;
 mod conditions;
+mod cross_schema;
 mod describe;
 mod export;
+mod fields;
 mod frame;
 mod idempotency;
 mod informer;
+mod leaks;
 mod lists;
+mod oidc;
 mod outages;
 mod records;
+mod replica;
+mod revocation;
 mod search;
+mod views;
