@@ -124,27 +124,24 @@ async fn put(
 ) -> Outcome<(Binding, &'static str)> {
     let path = kind.object(Some(namespace), name);
     for _ in 0..ATTEMPTS {
-        let done = match cluster.find(&path).await? {
-            Some(answer) => {
-                let before = read(&kind.display(name), &answer.value()?)?;
-                let after = joined(&kind.display(name), &before.spec, wanted)?;
-                if after == before.spec && before.by_grant {
-                    return Ok((before, "unchanged"));
-                }
-                let patch = json!({ "metadata": { "resourceVersion": before.version, "labels": label() }, "spec": after });
-                let query = format!("?fieldManager={FIELD_MANAGER}&fieldValidation=Strict");
-                (cluster.merge(&format!("{path}{query}"), &patch).await, "configured")
+        let done = if let Some(answer) = cluster.find(&path).await? {
+            let before = read(&kind.display(name), &answer.value()?)?;
+            let after = joined(&kind.display(name), &before.spec, wanted)?;
+            if after == before.spec && before.by_grant {
+                return Ok((before, "unchanged"));
             }
-            None => {
-                let object = json!({
-                    "apiVersion": API_VERSION, "kind": kind.kind,
-                    "metadata": { "name": name, "namespace": namespace, "labels": label() },
-                    "spec": wanted,
-                });
-                let query = format!("?fieldManager={FIELD_MANAGER}&fieldValidation=Strict");
-                let path = format!("{}{query}", kind.collection(Some(namespace)));
-                (cluster.create(&path, &object).await, "created")
-            }
+            let patch = json!({ "metadata": { "resourceVersion": before.version, "labels": label() }, "spec": after });
+            let query = format!("?fieldManager={FIELD_MANAGER}&fieldValidation=Strict");
+            (cluster.merge(&format!("{path}{query}"), &patch).await, "configured")
+        } else {
+            let object = json!({
+                "apiVersion": API_VERSION, "kind": kind.kind,
+                "metadata": { "name": name, "namespace": namespace, "labels": label() },
+                "spec": wanted,
+            });
+            let query = format!("?fieldManager={FIELD_MANAGER}&fieldValidation=Strict");
+            let path = format!("{}{query}", kind.collection(Some(namespace)));
+            (cluster.create(&path, &object).await, "created")
         };
         match done {
             (Ok(answer), word) => return Ok((read(&kind.display(name), &answer.value()?)?, word)),
@@ -212,7 +209,8 @@ async fn in_force(cluster: &Cluster, kind: &Kind, binding: &Binding, timeout: Du
     let display = kind.display(&binding.name);
     loop {
         let object = cluster.get(&kind.object(Some(&binding.namespace), &binding.name)).await?.value()?;
-        if target::is_observed(&object) {
+        let waits = target::ready(&object).is_some_and(|ready| ready["reason"] == target::NO_DOMAIN);
+        if target::is_observed(&object) && !waits {
             match object["status"]["phase"].as_str() {
                 Some("Ready") => return Ok(()),
                 Some(phase) => {
@@ -223,7 +221,12 @@ async fn in_force(cluster: &Cluster, kind: &Kind, binding: &Binding, timeout: Du
             }
         }
         if Instant::now() + PAUSE > deadline {
-            return Err(target::unobserved(&display));
+            return Err(if waits {
+                let why = target::readiness(&object);
+                Failure::new(Exit::Unavailable, format!("{display} is not in force yet: {why}"))
+            } else {
+                target::unobserved(&display)
+            });
         }
         sleep(PAUSE).await;
     }

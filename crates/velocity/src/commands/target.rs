@@ -12,6 +12,9 @@ use crate::failure::{Exit, Failure, Outcome};
 use crate::output::json::Json;
 use crate::session::Session;
 
+/// Why a binding is not in force whose namespace has no schema yet: the operator looks again.
+pub(super) const NO_DOMAIN: &str = "NoDomain";
+
 /// A resource that is there.
 pub(super) struct Target {
     pub(super) kind: Kind,
@@ -90,10 +93,15 @@ pub(super) fn is_observed(object: &Value) -> bool {
     object["status"]["observedGeneration"].as_i64() >= object["metadata"]["generation"].as_i64()
 }
 
+/// The object's Ready condition.
+pub(super) fn ready(object: &Value) -> Option<&Value> {
+    let conditions = object["status"]["conditions"].as_array().into_iter().flatten();
+    conditions.into_iter().find(|condition| condition["type"] == "Ready")
+}
+
 /// What the object's Ready condition says, for people.
 pub(super) fn readiness(object: &Value) -> String {
-    let conditions = object["status"]["conditions"].as_array().into_iter().flatten();
-    let ready = conditions.into_iter().find(|condition| condition["type"] == "Ready");
+    let ready = ready(object);
     let text = |key: &str| ready.and_then(|ready| ready[key].as_str()).unwrap_or_default().to_owned();
     Some(text("message")).filter(|message| !message.is_empty()).unwrap_or_else(|| text("reason"))
 }

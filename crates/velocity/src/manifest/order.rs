@@ -5,13 +5,17 @@ use std::collections::HashMap;
 use super::Document;
 
 /// The documents in an order in which each finds what it needs: namespaces, definitions of kinds, secrets, strategies,
-/// other kinds, then schemas, those first that others refer to. Otherwise they stay as they were.
+/// other kinds, then schemas, those first that others refer to, then bindings, whose domain the first schema makes. Otherwise
+/// they stay as they were.
 pub(crate) fn in_order(mut documents: Vec<Document>) -> Vec<Document> {
     documents.sort_by_key(rank);
     let first_schema =
         documents.iter().position(|document| rank(document) == SCHEMA).unwrap_or(documents.len());
-    let schemas = documents.split_off(first_schema);
+    let mut schemas = documents.split_off(first_schema);
+    let after = schemas.iter().position(|document| rank(document) > SCHEMA).unwrap_or(schemas.len());
+    let bindings = schemas.split_off(after);
     documents.extend(targets_first(schemas));
+    documents.extend(bindings);
     documents
 }
 
@@ -24,6 +28,7 @@ fn rank(document: &Document) -> u8 {
         "Secret" | "ConfigMap" => 2,
         "AuthStrategy" => 3,
         "SchemaDefinition" => SCHEMA,
+        "RoleBinding" if document.is_ours("RoleBinding") => SCHEMA + 1,
         _ => 4,
     }
 }
@@ -93,7 +98,10 @@ mod tests {
 
     #[test]
     fn targets_come_before_what_refers_to_them() {
+        let mut binding = document("RoleBinding", "ravi", &[]);
+        binding.value["apiVersion"] = json!(velocity_contract::API_VERSION);
         let documents = vec![
+            binding,
             document("SchemaDefinition", "flights", &["airports", "planes"]),
             document("SchemaDefinition", "planes", &["airlines"]),
             document("Namespace", "ns", &[]),
@@ -101,7 +109,7 @@ mod tests {
             document("AuthStrategy", "jwt", &[]),
             document("SchemaDefinition", "airlines", &[]),
         ];
-        assert_eq!(names(documents), ["ns", "jwt", "airports", "airlines", "planes", "flights"]);
+        assert_eq!(names(documents), ["ns", "jwt", "airports", "airlines", "planes", "flights", "ravi"]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ fn who(api: &FakeApi, roles: &[&str]) {
     );
 }
 
-fn explanation(allowed: Value) -> Value {
+fn explanation(allowed: &Value) -> Value {
     let layer = |layer: &str, verdict: &str, rule: Value, remedy: Value| {
         json!({ "layer": layer, "verdict": verdict,
         "rule": rule, "detail": format!("{layer} says so"), "remedy": remedy })
@@ -38,7 +38,7 @@ fn explanation(allowed: Value) -> Value {
 fn an_administrator_is_told_which_layer_decides_and_what_would_change_it() {
     let api = FakeApi::start();
     let home = Home::at(&api);
-    api.can("GET /platform/explain", 200, explanation(json!(false)));
+    api.can("GET /platform/explain", 200, explanation(&json!(false)));
     let run = home
         .run("can-i read order --as ravi --role west,east --attribute region=west --id O-1 --ip 10.0.0.1");
     assert_eq!(run.code, 4, "{}", run.all());
@@ -85,7 +85,7 @@ fn only_a_yes_is_success() {
     for (allowed, word, code) in
         [(json!(true), "yes", 0), (json!(false), "no", 4), (json!("depends"), "depends", 1)]
     {
-        api.can("GET /platform/explain", 200, explanation(allowed.clone()));
+        api.can("GET /platform/explain", 200, explanation(&allowed));
         let run = home.run("can-i read order --as ravi");
         assert_eq!((run.code, run.stdout.lines().next()), (code, Some(word)), "{}", run.all());
         let run = home.run("can-i read order --as ravi -o json");
@@ -98,12 +98,21 @@ fn only_a_yes_is_success() {
 fn an_administrator_asks_about_themselves_with_what_the_server_knows() {
     let api = FakeApi::start();
     who(&api, &["platform-admin", "west"]);
-    api.can("GET /platform/explain", 200, explanation(json!(true)));
+    api.can("GET /platform/explain", 200, explanation(&json!(true)));
     Home::at(&api).run("can-i read order").ok();
     let line = api.seen("GET /platform/explain").line;
     for piece in ["actor=me", "roles=platform-admin%2Cwest", "attributes=%7B%22region%22%3A%22west%22%7D"] {
         assert!(line.contains(piece), "{piece}: {line}");
     }
+}
+
+#[test]
+fn a_key_is_asked_about_by_its_id() {
+    let api = FakeApi::start();
+    api.can("GET /platform/explain", 200, explanation(&json!(true)));
+    Home::at(&api).run("can-i read order --key k1 --ip 10.0.0.1").ok();
+    let line = api.seen("GET /platform/explain").line;
+    assert!(line.contains("keyId=k1") && line.contains("ip=10.0.0.1") && !line.contains("actor="), "{line}");
 }
 
 #[test]
@@ -134,6 +143,7 @@ fn everybody_else_gets_a_yes_or_a_no_about_themselves() {
 fn a_wrong_question_is_a_usage_error() {
     let home = Home::at(&FakeApi::start());
     for (line, why) in [
+        ("can-i read order --key k1 --as ravi --role west", "--role"),
         ("can-i reed order", "did you mean `read`"),
         ("can-i read", "SCHEMA"),
         ("can-i read order --role west", "--as"),

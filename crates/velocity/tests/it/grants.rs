@@ -157,6 +157,12 @@ fn a_grant_waits_until_it_is_in_force_and_tells_why_it_is_not() {
     scene.cluster.set_status(&path(&scene), &status("Refused", "False", "the namespace is no domain's"));
     let run = scene.home.run("grant ravi writer --wait");
     assert!(run.code == 1 && run.stderr.contains("Refused: the namespace is no domain's"), "{}", run.all());
+    let mut early = status("Refused", "False", "no domain has the namespace");
+    early["conditions"][0]["reason"] = json!("NoDomain");
+    scene.cluster.set_status(&path(&scene), &early);
+    let run = scene.home.run("grant ravi writer --wait --timeout 0s");
+    assert!(run.code == 6 && run.stderr.contains("not in force yet: no domain has"), "{}", run.all());
+    scene.cluster.set_status(&path(&scene), &status("Refused", "False", "the namespace is no domain's"));
     let told = scene.home.run("grant ravi writer").ok();
     assert!(told.contains("refused: the namespace is no domain's"), "{told}");
     scene.home.write(

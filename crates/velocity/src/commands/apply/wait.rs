@@ -178,6 +178,8 @@ async fn by_condition(
         let message = ready["message"].as_str().unwrap_or_default().to_owned();
         match ready["status"].as_str() {
             Some("True") => Ok(Look::Done(())),
+            // A binding that is applied with the first schema of its domain may be looked at before it.
+            Some("False") if ready["reason"] == target::NO_DOMAIN => Ok(Look::Not(message)),
             Some("False") => Err(Failure::failed(format!("not ready: {message}"))),
             _ => Ok(Look::Not(message)),
         }

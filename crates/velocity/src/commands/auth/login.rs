@@ -1,5 +1,6 @@
 //! `velocity auth login`: signs in on a device without a browser, at the server or at the context's own provider.
 
+use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
@@ -133,7 +134,7 @@ fn show(prompt: &Prompt, browser: bool) -> Outcome {
     let uri = plain(&prompt.uri);
     let mut text = format!("To sign in, open {uri} and enter the code\n\n    {}\n\n", plain(&prompt.code));
     if let Some(whole) = &prompt.whole_uri {
-        text.push_str(&format!("or open {}\n", plain(whole)));
+        let _ = writeln!(text, "or open {}", plain(whole));
     }
     std::io::stderr().write_all(text.as_bytes())?;
     if browser && std::io::stderr().is_terminal() {

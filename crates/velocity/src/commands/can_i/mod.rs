@@ -41,17 +41,22 @@ pub(crate) struct Args {
     /// Attributes that their token carries
     #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = options::attribute, requires = "actor")]
     attributes: Vec<(String, Value)>,
+    /// With this API key: its owner, roles, attributes and scopes
+    #[arg(long, value_name = "ID", conflicts_with_all = ["roles", "attributes"])]
+    key: Option<String>,
     /// On this record
     #[arg(long, value_name = "RECORD")]
     id: Option<String>,
     /// From this address
-    #[arg(long, value_name = "ADDRESS", requires = "actor")]
+    #[arg(long, value_name = "ADDRESS")]
     ip: Option<IpAddr>,
 }
 
 /// Whose rights are asked about.
+#[derive(Default)]
 struct About {
-    actor: String,
+    /// The key's owner where there is none.
+    actor: Option<String>,
     roles: Vec<String>,
     attributes: serde_json::Map<String, Value>,
 }
@@ -63,13 +68,15 @@ pub(super) async fn run(session: &Session, args: &Args) -> Outcome<ExitCode> {
         if roles.iter().any(String::is_empty) {
             return Err(Failure::usage("a role is missing between the commas"));
         }
-        About { actor: actor.clone(), roles, attributes: options::attributes(&args.attributes)? }
+        About { actor: Some(actor.clone()), roles, attributes: options::attributes(&args.attributes)? }
+    } else if args.key.is_some() {
+        About::default()
     } else {
         let who = whoami(server).await?;
         if !who.roles.iter().any(|role| role == ADMIN) {
             return own::answer(session, server, args, &who).await;
         }
-        About { actor: who.actor, roles: who.roles, attributes: who.attributes.into_iter().collect() }
+        About { actor: Some(who.actor), roles: who.roles, attributes: who.attributes.into_iter().collect() }
     };
     let schema = Schema::resolve(server, &args.schema).await?;
     let reply = server.send(&request(args, &about, &schema)).await.map_err(|failure| {
@@ -92,16 +99,17 @@ pub(super) async fn run(session: &Session, args: &Args) -> Outcome<ExitCode> {
 fn request(args: &Args, about: &About, schema: &Schema) -> Request {
     let mut request = Request::get("/platform/explain")
         .query("schema", schema.path.to_string())
-        .query("operation", args.operation.as_str())
-        .query("actor", about.actor.as_str());
+        .query("operation", args.operation.as_str());
+    for (name, value) in [("actor", &about.actor), ("keyId", &args.key), ("id", &args.id)] {
+        if let Some(value) = value {
+            request = request.query(name, value.as_str());
+        }
+    }
     if !about.roles.is_empty() {
         request = request.query("roles", about.roles.join(","));
     }
     if !about.attributes.is_empty() {
         request = request.query("attributes", Value::Object(about.attributes.clone()).to_string());
-    }
-    if let Some(id) = &args.id {
-        request = request.query("id", id.as_str());
     }
     if let Some(ip) = &args.ip {
         request = request.query("ip", ip.to_string());

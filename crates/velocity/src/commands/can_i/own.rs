@@ -19,9 +19,10 @@ pub(super) async fn answer(
     args: &Args,
     who: &WhoAmI,
 ) -> Outcome<ExitCode> {
-    if args.id.is_some() {
-        return Err(Failure::usage("--id: what decides about one record is told to administrators only")
-            .with_help("without --id it says whether your roles allow the operation at all"));
+    if args.id.is_some() || args.ip.is_some() {
+        let message = "what decides about one record or address is told to administrators only";
+        return Err(Failure::usage(message)
+            .with_help("without --id and --ip it says whether your roles allow the operation at all"));
     }
     let visible = visible_schemas(server).await?;
     // A whole path that is not among them may be there and hidden: either way it is a no.
