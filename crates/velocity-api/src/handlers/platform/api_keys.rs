@@ -290,7 +290,7 @@ mod tests {
             Err(ApiError::Invalid(violations)) => violations
                 .0
                 .iter()
-                .map(|violation| format!("{} {}", violation.field, violation.rule))
+                .map(|violation| format!("{} {}", violation.path, violation.rule))
                 .collect(),
             other => panic!("{other:?}"),
         }

@@ -144,7 +144,7 @@ mod tests {
         let body = br#"{"kind": "role", "value": "", "expiresAt": "2020-01-01T00:00:00Z", "until": 1}"#;
         let Err(ApiError::Invalid(violations)) = read_request(body, Timestamp::now()) else { panic!() };
         let found: Vec<String> =
-            violations.0.iter().map(|violation| format!("{} {}", violation.field, violation.rule)).collect();
+            violations.0.iter().map(|violation| format!("{} {}", violation.path, violation.rule)).collect();
         assert_eq!(
             found,
             ["until unknownField", "kind enum", "value required", "reason required", "expiresAt time"]
