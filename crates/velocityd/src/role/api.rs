@@ -85,9 +85,9 @@ pub(crate) async fn serve_api(
     let Keys { cursor, mask, sealing } = wait_for_keys(&parts.database_url).await?;
     let (mux, exclusive) = (MuxLimits::default(), ExclusiveLimits::default());
     let database = Database::open(&parts.database_url, mux, exclusive, cursor, mask).await?;
-    let metrics = Metrics::new(vec![database.collector()]);
     let revocations = Revocations::new(database.revocation_source());
     revocations.spawn();
+    let metrics = Metrics::new(vec![database.collector(), velocity_api::revocation_collector(&revocations)]);
     let targets = Targets {
         records: Some(database.records().clone()),
         access: velocity_access::Context {
