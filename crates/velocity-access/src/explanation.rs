@@ -8,6 +8,7 @@ use velocity_schema::Value;
 use velocity_schema::cel::{ActorView, RequestView};
 use velocity_schema::schema::{AbacRule, Operation, Sight};
 
+use crate::binding::ActorBindings;
 use crate::identity::PLATFORM_ADMIN;
 use crate::layer::Layer;
 use crate::rbac::{self, Decision};
@@ -175,7 +176,7 @@ impl Subject {
         let own =
             self.identity().roles().iter().filter(|role| *role != PLATFORM_ADMIN || self.is_platform_admin());
         let own = own.map(|role| HeldRole { role: role.clone(), from: RoleSource::Credential });
-        let bindings = self.bound().into_iter().flat_map(|bound| bound.iter());
+        let bindings = self.bound().into_iter().flat_map(ActorBindings::iter);
         let bound = bindings
             .filter(|binding| binding.holds(self.schema().path(), &[operation], self.now()))
             .flat_map(|binding| {
@@ -234,14 +235,8 @@ impl Subject {
         if self.is_platform_admin() {
             return verdict(Verdict::Allow, format!("`{PLATFORM_ADMIN}` passes every condition"));
         }
-        let roles = self.effective_roles(operation);
-        let attributes = self.attributes_json(&[operation]);
-        let actor = ActorView {
-            id: self.identity().actor(),
-            actor_type: self.identity().actor_type().name(),
-            roles: &roles,
-            attributes: &attributes,
-        };
+        let acting = self.acting(operation);
+        let actor = acting.view();
         let mut open = None;
         for (index, rule) in rules {
             let shown = format!("access.abac[{index}]: {}", rule.condition.source());

@@ -85,7 +85,6 @@ impl Layers {
 
     /// Whether `layer` stands: it does.
     #[cfg(not(feature = "removable-layers"))]
-    #[expect(clippy::unused_self, reason = "the same call in both builds")]
     pub fn stands(&self, _layer: Layer) -> bool {
         true
     }

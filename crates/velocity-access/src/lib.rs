@@ -56,5 +56,5 @@ pub use revocation::{
 };
 pub use sealing_key::SealingKey;
 pub use strategy::AuthStrategy;
-pub use subject::{AbacDenied, Subject};
+pub use subject::{AbacDenied, Acting, Subject};
 pub use trusted_proxies::TrustedProxies;

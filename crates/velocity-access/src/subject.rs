@@ -29,6 +29,26 @@ pub struct AbacDenied {
     pub rule: usize,
 }
 
+/// The caller as conditions see them.
+#[derive(Debug, Clone)]
+pub struct Acting<'s> {
+    identity: &'s Identity,
+    roles: Vec<String>,
+    attributes: Cow<'s, str>,
+}
+
+impl Acting<'_> {
+    /// What an evaluation takes.
+    pub fn view(&self) -> ActorView<'_> {
+        ActorView {
+            id: self.identity.actor(),
+            actor_type: self.identity.actor_type().name(),
+            roles: &self.roles,
+            attributes: &self.attributes,
+        }
+    }
+}
+
 /// A caller on one schema at one moment: the identity, the RoleBindings that hold for it there, and what the credential
 /// is narrowed to. Cheap to clone; where nothing is bound, making one allocates nothing.
 #[derive(Debug, Clone)]
@@ -112,7 +132,7 @@ impl Subject {
         let holds = |role: &str| self.holds(role, operation);
         match rbac::decide_with(self.schema.access(), self.is_admin, &holds, operation) {
             Decision::Allowed { .. } if !self.is_in_scope(operation) => {
-                Decision::Denied { reason: self.out_of_scope(operation) }
+                Decision::Denied { reason: out_of_scope(operation) }
             }
             decision => decision,
         }
@@ -244,22 +264,34 @@ impl Subject {
         // Most conditions ask for no roles, which cost the most.
         let asks_for_roles =
             |rule: &AbacRule| rule.condition.expr().any(&|expr| matches!(expr.op, Op::ActorRoles));
-        let roles = if rules.iter().any(|rule| asked(rule) && asks_for_roles(rule)) {
-            self.effective_roles(operation)
-        } else {
-            Vec::new()
+        let acting = Acting {
+            roles: if rules.iter().any(|rule| asked(rule) && asks_for_roles(rule)) {
+                self.held_roles_owned(operation)
+            } else {
+                Vec::new()
+            },
+            identity: &self.identity,
+            attributes: self.attributes_json(&[operation]),
         };
-        let attributes = self.attributes_json(&[operation]);
-        let actor = ActorView {
-            id: self.identity.actor(),
-            actor_type: self.identity.actor_type().name(),
-            roles: &roles,
-            attributes: &attributes,
-        };
+        let actor = acting.view();
         rules.iter().enumerate().filter(|(_, rule)| asked(rule)).find_map(|(index, rule)| {
             let holds = rule.condition.evaluate(record, actor, request);
             (holds != Ok(true)).then(|| (index, abac_message(rule)))
         })
+    }
+
+    /// The caller as conditions see them when doing the operation: with every role that they hold for it, whatever the
+    /// roles allow. Row filters see the roles that allow it, which is what [`roles_for`](Self::roles_for) gives.
+    pub fn acting(&self, operation: Operation) -> Acting<'_> {
+        Acting {
+            identity: &self.identity,
+            roles: self.held_roles_owned(operation),
+            attributes: self.attributes_json(&[operation]),
+        }
+    }
+
+    fn held_roles_owned(&self, operation: Operation) -> Vec<String> {
+        self.all_roles(operation).into_iter().map(str::to_owned).collect()
     }
 
     /// The conditions on the operation that look at the record: a read, a history or an export asks them in SQL.
@@ -309,10 +341,6 @@ impl Subject {
             .is_none_or(|scopes| scopes.iter().any(|scope| scope.covers(self.schema.path(), operation)))
     }
 
-    fn out_of_scope(&self, operation: Operation) -> String {
-        format!("the credential is narrowed, and `{operation}` on this schema is not in its scopes")
-    }
-
     /// The fields that the credential is narrowed to for the operation; `None`: to none in particular.
     fn scoped_fields(&self, operation: Operation) -> Option<Vec<&CredentialScope>> {
         let scopes = self.identity.scopes()?;
@@ -336,12 +364,18 @@ impl Subject {
         view
     }
 
-    /// The view without what a layer that was taken away would have done.
+    /// The view without what the layers that were taken away would have done.
     #[cfg(feature = "removable-layers")]
     fn without_removed(&self, view: View) -> View {
-        let stand = self.layers.stands(Layer::FieldRights) && self.layers.stands(Layer::Masking);
-        if stand { view } else { View::whole() }
+        use velocity_schema::schema::Sight;
+        let layers = [(Layer::FieldRights, Sight::Hidden), (Layer::Masking, Sight::Masked)];
+        let removed = layers.iter().filter(|(layer, _)| !self.layers.stands(*layer));
+        removed.fold(view, |view, (_, sight)| view.lifting(*sight))
     }
+}
+
+fn out_of_scope(operation: Operation) -> String {
+    format!("the credential is narrowed, and `{operation}` on this schema is not in its scopes")
 }
 
 pub(crate) fn abac_message(rule: &AbacRule) -> String {

@@ -118,11 +118,6 @@ impl ApiKeys {
         Ok(Some(identity))
     }
 
-    /// Why nothing was recognised: there was no key, and another credential does not count here.
-    pub(super) fn why_not(&self) -> AuthError {
-        AuthError::Required
-    }
-
     fn remembered(&self, hash: &[u8; 32], now: Timestamp) -> Option<Result<Arc<Identity>, AuthError>> {
         if let Some(known) = self.known.get(hash) {
             // One that has expired since is looked up, to be refused for what the store says.

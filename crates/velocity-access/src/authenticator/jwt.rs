@@ -105,18 +105,6 @@ impl Jwt {
         Ok(Some(Box::pin(self.verify(running, token, digest, now)).await?))
     }
 
-    /// Why the credentials are not recognised.
-    pub(super) fn why_not(&self, credentials: &Credentials<'_>) -> AuthError {
-        let token = match credentials.bearer() {
-            Ok(token) => token,
-            Err(refusal) => return refusal,
-        };
-        match UnverifiedToken::read(token).and_then(|token| token.claimed_issuer().map(|_| ())) {
-            Ok(()) => TokenRefusal::UnknownIssuer.into(),
-            Err(refusal) => refusal.into(),
-        }
-    }
-
     /// The issuer that the token claims to be from, whatever else is wrong with it.
     fn issuer_of(&self, token: &[u8]) -> Option<&RunningIssuer> {
         let claimed = claimed_issuer(token)?;
@@ -210,6 +198,18 @@ impl RunningIssuer {
                 remote.with_key(token.kid(), token.algorithm(), is_signed_by).await
             }
         }
+    }
+}
+
+/// Why a jwt strategy does not recognise the credentials.
+pub(super) fn why_not(credentials: &Credentials<'_>) -> AuthError {
+    let token = match credentials.bearer() {
+        Ok(token) => token,
+        Err(refusal) => return refusal,
+    };
+    match UnverifiedToken::read(token).and_then(|token| token.claimed_issuer().map(|_| ())) {
+        Ok(()) => TokenRefusal::UnknownIssuer.into(),
+        Err(refusal) => refusal.into(),
     }
 }
 

@@ -117,14 +117,13 @@ impl Authenticator {
     /// Why this strategy recognises none of these credentials.
     pub fn why_not(&self, credentials: &Credentials<'_>) -> AuthError {
         match &self.running {
-            Running::Jwt(jwt) => jwt.why_not(credentials),
-            // Whatever is in the header of keys is taken for one.
-            Running::ApiKey(keys) => keys.why_not(),
+            Running::Jwt(_) => jwt::why_not(credentials),
             Running::Oidc(_) => match credentials.bearer() {
                 Ok(_) => TokenRefusal::NotRecognised.into(),
                 Err(refusal) => refusal,
             },
-            Running::Composite(_) => AuthError::Required,
+            // Whatever is in the header of keys is taken for one, so there was nothing.
+            Running::ApiKey(_) | Running::Composite(_) => AuthError::Required,
         }
     }
 

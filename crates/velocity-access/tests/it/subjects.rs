@@ -364,6 +364,25 @@ fn a_binding_gives_the_attribute_that_a_condition_asks_for() {
 }
 
 #[test]
+fn conditions_see_every_role_that_is_held_for_the_operation_whatever_it_allows() {
+    let schema = schema_of(
+        "order",
+        &json!({
+            "roles": { "read": ["reader"], "update": ["reader"] },
+            "abac": [{ "operations": ["read", "update"], "condition": "'astronaut' in actor.roles" }]
+        }),
+    );
+    let on_it = |roles: &[&str], bindings: &Bindings| {
+        let subject = on(Arc::clone(&schema), caller(roles), bindings, now());
+        [Operation::Read, Operation::Update].map(|operation| subject.abac(operation, None, request()).is_ok())
+    };
+    assert_eq!(on_it(&["reader", "astronaut"], &Bindings::default()), [true, true]);
+    assert_eq!(on_it(&["reader"], &Bindings::default()), [false, false]);
+    let read_only = json!({ "actor": "ravi", "roles": ["astronaut"], "scopes": [{ "object": "order", "operations": ["read"] }] });
+    assert_eq!(on_it(&["reader"], &bindings(&[("b", read_only)])), [true, false]);
+}
+
+#[test]
 fn reads_ask_the_conditions_on_records_in_sql() {
     let sources = |subject: &Subject, operation| -> Vec<String> {
         subject.abac_in_sql(operation).iter().map(|condition| condition.source().to_owned()).collect()
