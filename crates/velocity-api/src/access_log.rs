@@ -113,6 +113,16 @@ pub(crate) fn admin_use(context: &RequestContext) -> Option<AccessEvent> {
 }
 
 impl Caller {
+    /// Takes note of operations that were denied within a request that was let in.
+    pub(crate) async fn items_were_denied(&self, api: &Api, denied: Vec<(Code, Option<String>)>) {
+        let Some((code, _)) = denied.first() else { return };
+        let code = Some(*code);
+        let detail = Some(format!("{} operations of the request were denied", denied.len()));
+        let record_ids = denied.into_iter().filter_map(|(_, id)| id).collect();
+        let event = AccessEvent { code, detail, record_ids, ..event(&self.context) };
+        api.database().access_events().denied(event).await;
+    }
+
     /// Takes note that an answer shows the fields at these positions, where the schema asks for that: of those that are
     /// sensitive, and shown in clear.
     pub(crate) async fn shown(&self, api: &Api, view: &View, positions: impl IntoIterator<Item = usize>) {

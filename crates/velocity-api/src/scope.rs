@@ -17,7 +17,7 @@ use velocity_schema::input::{InputError, sent};
 use velocity_schema::schema::{Operation, View, WriteRights};
 use velocity_schema::violation::nearest;
 use velocity_sql::query::Reading;
-use velocity_store::records::{Origin, Record, Session, Table};
+use velocity_store::records::{Origin, Record, RecordError, Session, Table};
 
 use crate::catalog::Found;
 use crate::envelope::RequestContext;
@@ -134,6 +134,32 @@ impl Caller {
     /// Those of the caller's roles that one transaction may do all of `operations` with, for row-level security.
     pub(crate) fn roles_for_all(&self, operations: &[Operation]) -> Result<Vec<String>, ApiError> {
         roles_for_all(&self.subject, operations)
+    }
+
+    /// Whether a read by this caller would find what a write that goes to the database with `roles` has changed. Otherwise
+    /// a change that changes nothing would be a read by whoever may not read.
+    pub(crate) fn reads_what_it_writes(&self, operations: &[Operation], roles: &[String]) -> bool {
+        let Ok(reading) = self.roles_for_all(&[Operation::Read]) else { return false };
+        if self.conditions_hold(Operation::Read).is_err() {
+            return false;
+        }
+        let filters = self.schema.access().row_filters();
+        let is_filtered = |role: &String| filters.iter().any(|filter| filter.role == *role);
+        let attributes = |operations| self.subject.attributes_json(operations);
+        filters.is_empty()
+            || self.subject.is_platform_admin()
+            || ((reading.iter().any(|role| !is_filtered(role))
+                || roles.iter().all(|role| reading.contains(role)))
+                && attributes(operations) == attributes(&[Operation::Read]))
+    }
+
+    /// Whether the conditions on reads that look at the record let the caller see it.
+    pub(crate) fn conditions_show(&self, record: &Record) -> Result<bool, RecordError> {
+        if self.subject.abac_in_sql(Operation::Read).is_empty() {
+            return Ok(true);
+        }
+        let request = self.request(Operation::Read);
+        Ok(self.subject.abac(Operation::Read, Some(&record.values()?), request).is_ok())
     }
 
     /// Whether the conditions that do not look at a record let the caller do `operation`.

@@ -1,5 +1,7 @@
 //! `POST …/bulk`: many writes in one request.
 
+use std::sync::{Mutex, PoisonError};
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
@@ -9,6 +11,7 @@ use http::header::{IF_MATCH, IF_NONE_MATCH};
 use http::request::Parts;
 use serde_json::value::RawValue;
 use uuid::Uuid;
+use velocity_contract::Code;
 use velocity_contract::bulk::{
     BulkError, BulkMode, BulkOperation, BulkOutcome, BulkRequest, BulkResponse, BulkResult, BulkStats,
     OPERATIONS_MAX, OnConflict,
@@ -54,7 +57,25 @@ pub(crate) async fn write_in_bulk(
     writing.check_references(set, &made).await?;
     let bulk = Bulk { atomic: request.atomic, conflict: conflict(request.on_conflict), items };
     let mode = request.mode;
-    writing.run(Write::Bulk(bulk), |writing, written| present(writing, written, &refused, mode)).await
+    let denied = Mutex::new(Vec::new());
+    let answer = writing.run(Write::Bulk(bulk), |writing, written| {
+        let answer = answer_to(writing, written, &refused, mode)?;
+        *denied.lock().unwrap_or_else(PoisonError::into_inner) = denials(&answer);
+        stored(&answer)
+    });
+    let answer = answer.await?;
+    let denied = denied.into_inner().unwrap_or_else(PoisonError::into_inner);
+    caller.items_were_denied(&api, denied).await;
+    Ok(answer)
+}
+
+/// What was denied in it: the codes, and the ids as far as they are told.
+fn denials(answer: &BulkResponse) -> Vec<(Code, Option<String>)> {
+    let denied = |item: &BulkResult| {
+        let code = item.error.as_ref()?.code;
+        (code.status() == 403).then(|| (code, item.id.as_ref().map(|id| id.get().to_owned())))
+    };
+    answer.data.iter().filter_map(denied).collect()
 }
 
 fn parse(body: &Bytes) -> Result<BulkRequest<'_>, ApiError> {
@@ -289,16 +310,20 @@ fn kind(operation: &BulkOperation<'_>) -> &'static str {
     }
 }
 
-fn present(
+fn answer_to(
     writing: &Writing<'_>,
     written: &Written,
     refused: &[Refused],
     mode: BulkMode,
-) -> Result<StoredResponse, RecordError> {
-    let internal = |source| RecordError::Internal { source };
-    let Written::Bulk(report) = written else { return Err(internal("a bulk write without a report".into())) };
-    let answer = answer(report, refused, mode, writing);
-    let body = serde_json::to_vec(&answer).map_err(|error| internal(error.into()))?;
+) -> Result<BulkResponse, RecordError> {
+    match written {
+        Written::Bulk(report) => Ok(answer(report, refused, mode, writing)),
+        _ => Err(RecordError::Internal { source: "a bulk write without a report".into() }),
+    }
+}
+
+fn stored(answer: &BulkResponse) -> Result<StoredResponse, RecordError> {
+    let body = serde_json::to_vec(answer).map_err(|error| RecordError::Internal { source: error.into() })?;
     let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
     Ok(StoredResponse { status: StatusCode::OK.as_u16(), headers, body: body.into() })
 }

@@ -41,6 +41,8 @@ pub(crate) struct Writing<'c> {
     endpoint: String,
     /// What the caller sees of the record that is answered.
     view: View,
+    /// Whether the caller could read what this writes, as far as that does not depend on the record.
+    may_read: bool,
     guard: AccessGuard<'c>,
 }
 
@@ -60,6 +62,7 @@ impl<'c> Writing<'c> {
         let reason = reason::of_request(&caller.schema, operations, &parts.headers, in_body)?;
         let key = headers::idempotency_key(&parts.headers)?;
         let view = caller.view(operations);
+        let may_read = caller.reads_what_it_writes(operations, &roles);
         let session = caller.session(api, operations, roles, reason);
         let of_caller = |key: &str| IdempotencyKey {
             key: key.to_owned(),
@@ -72,6 +75,7 @@ impl<'c> Writing<'c> {
             numbers: accept::numbers(&parts.headers)?,
             endpoint: caller.schema.path().endpoint(),
             view,
+            may_read,
             guard: AccessGuard::new(caller),
             caller,
             api: api.clone(),
@@ -96,7 +100,7 @@ impl<'c> Writing<'c> {
         present: impl Fn(&Self, &Written) -> Result<StoredResponse, RecordError>,
     ) -> Result<Response, ApiError> {
         let (answer, replayed) = self.carry_out(write, present).await.map_err(|error| self.told(error))?;
-        if !answer.body.is_empty() {
+        if !answer.body.is_empty() && self.may_read {
             self.caller.shown(&self.api, &self.view, 0..self.caller.schema.fields().len()).await;
         }
         Ok(respond(answer, replayed))
@@ -176,6 +180,12 @@ impl<'c> Writing<'c> {
         }
     }
 
+    /// What the answer shows of a record: whoever may change it and not read it learns its id and version.
+    fn view_of(&self, record: &Record) -> Result<View, RecordError> {
+        let is_seen = self.may_read && self.caller.conditions_show(record)?;
+        if is_seen { Ok(self.view.clone()) } else { Ok(self.view.narrowed(&self.caller.schema, |_| false)) }
+    }
+
     /// The answer to a write of one record: the record, its tag, and where it is if it is new.
     pub(crate) fn present_record(&self, written: &Written) -> Result<StoredResponse, RecordError> {
         match written {
@@ -189,11 +199,8 @@ impl<'c> Writing<'c> {
                     headers.push(("location".to_owned(), location(&self.endpoint, &record.id()?)));
                 }
                 let status = if created { StatusCode::CREATED } else { StatusCode::OK };
-                Ok(StoredResponse {
-                    status: status.as_u16(),
-                    headers,
-                    body: data(record, &self.view, self.numbers)?,
-                })
+                let body = data(record, &self.view_of(record)?, self.numbers)?;
+                Ok(StoredResponse { status: status.as_u16(), headers, body })
             }
             Written::Deleted { .. } | Written::Bulk(_) => Ok(StoredResponse {
                 status: StatusCode::NO_CONTENT.as_u16(),

@@ -261,6 +261,22 @@ fn run_strategy(strategies: &Strategies, key: &DevKey) {
     strategies.store([(dev(), Arc::new(running.unwrap()))].into_iter().collect());
 }
 
+impl App {
+    /// Starts a strategy of its own beside the installation's, and gives its key.
+    pub(crate) fn start_strategy(&self, namespace: &str, name: &str) -> DevKey {
+        let key = DevKey::generate().unwrap();
+        let strategy = AuthStrategy::parse(&key.strategy()).unwrap();
+        let context = velocity_access::Context::default();
+        let own = Authenticator::start(&format!("{namespace}/{name}"), strategy, context).unwrap();
+        let dev = AuthStrategy::parse(&self.key.strategy()).unwrap();
+        let dev_running = Authenticator::start("platform/dev", dev, velocity_access::Context::default());
+        let reference = StrategyRef { namespace: namespace.to_owned(), name: name.to_owned() };
+        let running = [(dev(), Arc::new(dev_running.unwrap())), (reference, Arc::new(own))];
+        self.strategies.store(running.into_iter().collect());
+        key
+    }
+}
+
 #[derive(Clone)]
 pub(crate) struct Client<'a> {
     app: &'a App,

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use velocity_api::{Config, ConnectionConfig, RequestConfig};
 
-use crate::app::{App, ORDERS};
+use crate::app::{App, ORDERS, Reply};
 
 #[tokio::test]
 async fn a_body_of_eleven_mib_is_413_announced_or_chunked() {
@@ -323,4 +323,54 @@ async fn a_powerful_login_is_refused_at_the_start() {
     )
     .await;
     assert!(matches!(opened, Err(velocity_api::OpenError::PowerfulLogin(_))), "{opened:?}");
+}
+
+/// Whether a taken id belongs to a record that is hidden, deleted or of somebody else's, is nobody's business.
+#[tokio::test]
+async fn a_taken_id_tells_nothing_of_the_record_that_has_it() {
+    let spec = NOTES.replace(
+        "access: { roles: { create: [writer], read: [writer], update: [writer], delete: [writer] } }",
+        "access:\n  roles: { create: [writer, own], read: [writer, own], update: [writer, own], delete: [writer, own] }\n  \
+         rowFilter:\n    - { role: own, condition: record.created_by == actor.id }",
+    );
+    let app = App::with(&spec, Config::default()).await;
+    let writer = app.as_actor("wim", &["writer"], &json!({}));
+    for id in ["hidden", "gone"] {
+        writer.post("", &json!({ "id": id, "text": "secret" })).await.is(201);
+    }
+    writer.delete("/gone").await.is(204);
+    let own = app.as_actor("olga", &["own"], &json!({}));
+    let same = |one: &Reply, other: &Reply| {
+        let words = |reply: &Reply| {
+            let mut said = reply.json();
+            for member in ["requestId", "instance"] {
+                said.as_object_mut().map(|said| said.remove(member));
+            }
+            said.to_string().replace("hidden", "gone")
+        };
+        assert_eq!((one.status, words(one)), (other.status, words(other)));
+    };
+    let body = json!({ "text": "mine" });
+    same(&own.put("/hidden", &body).await, &own.put("/gone", &body).await);
+    let tagged = own.clone().header("If-Match", "*");
+    same(&tagged.put("/hidden", &body).await, &tagged.put("/none", &body).await);
+    let absent = own.clone().header("If-None-Match", "*");
+    same(&absent.put("/hidden", &body).await, &absent.put("/gone", &body).await);
+    for (operation, atomic) in [("create", true), ("create", false), ("upsert", true), ("upsert", false)] {
+        for rule in ["fail", "skip", "update"] {
+            let request = |id: &str| json!({ "atomic": atomic, "onConflict": rule, "operations": [{ operation: { "id": id, "text": "mine" } }] });
+            same(&own.post("/bulk", &request("hidden")).await, &own.post("/bulk", &request("gone")).await);
+        }
+    }
+    for tail in ["/hidden", "/hidden/history", "/hidden/undelete"] {
+        let free = tail.replace("hidden", "none");
+        match tail {
+            "/hidden/undelete" => same(&own.post(tail, &json!({})).await, &own.post(&free, &json!({})).await),
+            _ => same(&own.get(tail).await, &own.get(&free).await),
+        }
+    }
+    same(&own.patch("/hidden", &body).await, &own.patch("/none", &body).await);
+    same(&own.delete("/hidden").await, &own.delete("/none").await);
+    let kept = writer.get("/hidden").await.is(200).data();
+    assert_eq!((&kept["text"], &kept["version"]), (&json!("secret"), &json!(1)));
 }

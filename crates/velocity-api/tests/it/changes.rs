@@ -174,3 +174,34 @@ async fn many_requests_at_once_look_the_schema_up_together() {
     assert!(replies.iter().all(|reply| reply.status == 200), "{replies:?}");
     assert!(world.repeated() > 1 && world.loads() <= 2, "{} of {}", world.loads(), world.repeated());
 }
+
+/// Rights that were taken away do not hold for a request that has begun under the schema that gave them.
+#[tokio::test]
+async fn a_request_that_runs_again_has_the_rights_of_the_new_schema() {
+    let mut world = world().await;
+    let client = world.app.as_roles(&["all"]);
+    let made = client.post("", &json!({ "code": "A", "amount": 1, "note": "secret" })).await.is(201).data();
+    let path = format!("/{}", made["id"].as_str().unwrap());
+    drop(client);
+    let mut hiding = world.spec.clone();
+    hiding["access"]["fieldAccess"] = json!([{ "field": "note", "read": ["few"], "write": ["few"] }]);
+    world.change(hiding).await;
+    let read = world.app.as_roles(&["all"]).get(&path).await.is(200).data();
+    assert!(read.get("note").is_none(), "{read}");
+    let mut narrower = world.spec.clone();
+    narrower["access"]["fieldAccess"] = json!([{ "field": "note", "read": ["few"], "write": ["few"] }, { "field": "amount", "write": ["few"] }]);
+    world.change(narrower).await;
+    let written = world.app.as_roles(&["all"]).patch(&path, &json!({ "amount": 2 })).await;
+    written.is_problem(403, "FIELD_FORBIDDEN");
+    let mut judged = world.spec.clone();
+    judged["access"]["abac"] = json!([{ "operations": ["update"], "condition": "record.amount > 5" }]);
+    world.change(judged).await;
+    world.app.as_roles(&["all"]).patch(&path, &json!({ "code": "B" })).await.is_problem(403, "ABAC_DENIED");
+    let mut closed = world.spec.clone();
+    closed["access"]["roles"]["update"] = json!(["few"]);
+    world.change(closed).await;
+    world.app.as_roles(&["all"]).patch(&path, &json!({ "code": "B" })).await.is_problem(403, "RBAC_DENIED");
+    assert_eq!((world.repeated(), world.loads()), (4, 4));
+    let read = world.app.as_roles(&["platform-admin"]).get(&path).await.is(200).data();
+    assert_eq!((&read["code"], &read["amount"], &read["version"]), (&json!("A"), &json!(1), &json!(1)));
+}

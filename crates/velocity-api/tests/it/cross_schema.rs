@@ -206,3 +206,14 @@ async fn without_the_layer_the_database_takes_what_the_caller_may_not_know_of() 
     world.order(&world.clerk(), json!({"id": "1", "supplier": "w"})).await.is(201);
     world.order(&world.regional(), json!({"id": "2", "supplier": "e"})).await.is(201);
 }
+
+#[tokio::test]
+async fn a_record_that_is_pointed_to_says_so_and_not_from_where() {
+    let world = World::new(Config::default()).await;
+    world.order(&world.boss(), json!({"id": "1", "supplier": "w"})).await.is(201);
+    let admin = world.app.as_roles(&["platform-admin"]);
+    let reply = admin.delete("/w").await;
+    reply.is_problem(409, "REFERENCE_VIOLATION");
+    assert!(!reply.body.contains("order"), "{}", reply.body);
+    admin.delete("/e").await.is(204);
+}

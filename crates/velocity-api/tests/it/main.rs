@@ -9,6 +9,7 @@ mod access_log;
 mod administration;
 mod app;
 mod attacks;
+mod bindings;
 mod bulk;
 mod changes;
 mod conditions;
