@@ -42,7 +42,7 @@ pub struct AccessEvent {
     pub operation: Option<String>,
     /// The code of the answer: `None` where it is no error.
     pub code: Option<Code>,
-    /// The layer that decided: `authentication`, `rbac`, `abac`, `scope`, `crossSchema`, `rowFilter`, `fields`.
+    /// The layer that decided: `authentication`, `rbac`, `abac`, `crossSchema`, `rowFilter`, `fields`.
     pub layer: Option<&'static str>,
     /// The answer's detail. Of requests without a valid credential it must be one of a few constant texts: they are
     /// counted by it.

@@ -64,7 +64,12 @@ async fn a_key_is_shown_once_works_and_is_refused_when_it_is_revoked() {
     let rotated =
         replica.send(Method::POST, &format!("/platform/api-keys/{id}/rotate"), As::Token(&admin), None).await;
     assert_eq!(fields(&rotated), ["id active"]);
-    replica.delete("/platform/api-keys/none", As::Token(&admin)).await.is_problem(404, "ENTITY_NOT_FOUND");
+    let none = replica.delete("/platform/api-keys/none", As::Token(&admin)).await;
+    none.is_problem(404, "ENTITY_NOT_FOUND");
+    // When it was used last is written down now and then, and at the end of the process.
+    replica.stop().await;
+    let listed = fresh.get("/platform/api-keys", As::Token(&admin)).await.data();
+    assert!(listed[0]["lastUsedAt"].is_string() && listed[0]["lastUsedIp"] == "127.0.0.1", "{listed}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -299,4 +304,92 @@ async fn a_key_is_explained_with_its_scopes_and_bindings_with_their_names() {
         (&read["allowed"], &layer(&read, "authentication")["verdict"]),
         (&json!(false), &json!("deny"))
     );
+}
+
+/// A spec of orders with these rights.
+fn rights(readers: &Value, filters: &Value) -> Value {
+    json!({
+        "org": "acme", "app": "shop", "domain": "DOMAIN", "object": "order", "version": "v1",
+        "fields": [{ "name": "amount", "type": "integer" }, { "name": "region", "type": "string" }],
+        "access": { "roles": { "create": ["writer"], "read": readers }, "rowFilter": filters },
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_counts_what_each_role_sees_before_and_after() {
+    let filter = |role: &str, condition: &str| json!({ "role": role, "condition": condition });
+    let before = rights(
+        &json!(["reader", "big", "regional", "kept"]),
+        &json!([
+            filter("big", "record.amount > 100"),
+            filter("regional", "record.region == actor.attributes.region"),
+            filter("kept", "record.amount > 100"),
+        ]),
+    );
+    let mut after = rights(
+        &json!(["auditor", "big", "regional", "kept", "owner", "flagged", "renamed"]),
+        &json!([
+            filter("big", "record.amount > 10"),
+            filter("regional", "record.place == actor.attributes.region && record.amount > 100"),
+            filter("kept", "record.amount > 100"),
+            filter("owner", "record.created_by == actor.id"),
+            filter("flagged", "record.flag"),
+            filter("renamed", "record.place == 'west'"),
+        ]),
+    );
+    after["fields"] = json!([
+        { "name": "amount", "type": "integer" },
+        { "name": "place", "type": "string", "renamedFrom": "region" },
+        { "name": "flag", "type": "boolean" },
+    ]);
+    let world = World::new(&[&before.to_string()]).await;
+    let (replica, admin) = (world.replica().await, world.admin());
+    let (path, writer) = (world.schemas[0].path(), world.token("w", &["writer"], &json!({})));
+    let in_domain = |spec: &Value| -> Value {
+        serde_json::from_str(&spec.to_string().replace("DOMAIN", path.domain.as_str())).unwrap()
+    };
+    let owner = world.database.owner().await;
+    owner.execute("update platform.schemas set spec = $1", &[&in_domain(&before)]).await.unwrap();
+    for (amount, region) in [(50, "west"), (150, "west"), (200, "east")] {
+        let record = json!({ "amount": amount, "region": region });
+        replica.post(&path.endpoint(), As::Token(&writer), &record).await.is(201);
+    }
+    let plan = async |query: &str| {
+        let route = format!("/platform/plan{query}");
+        let plan = replica.post(&route, As::Token(&admin), &in_domain(&after)).await.is(200).data();
+        let access = plan["access"].as_array().unwrap().clone();
+        let reads = access
+            .into_iter()
+            .filter(|change| change["operation"] == "read" && change.get("field").is_none());
+        let shown = |change: Value| {
+            let note = change["note"].as_str().unwrap_or_default();
+            let note = note.split(':').next().unwrap_or_default().to_owned();
+            let role = change["role"].as_str().unwrap().to_owned();
+            (role, change["rowsBefore"].clone(), change["rowsAfter"].clone(), note)
+        };
+        reads.map(shown).collect::<Vec<_>>()
+    };
+    let row = |role: &str, before: Value, after: Value, note: &str| {
+        (role.to_owned(), before, after, note.to_owned())
+    };
+    let regional =
+        row("regional", Value::Null, Value::Null, "depends on attributes of the actor, which were not given");
+    let rest = |regional| {
+        vec![
+            row("auditor", json!(0), json!(3), ""),
+            row("big", json!(2), json!(3), ""),
+            row("flagged", json!(0), Value::Null, "depends on the field `flag`, which is not there yet"),
+            row("owner", json!(0), Value::Null, "depends on who asks"),
+            row("reader", json!(3), json!(0), ""),
+            regional,
+            row("renamed", json!(0), json!(2), ""),
+        ]
+    };
+    assert_eq!(plan("").await, rest(regional));
+    assert_eq!(
+        plan("?attributes=%7B%22region%22:%22west%22%7D").await,
+        rest(row("regional", json!(2), json!(1), ""))
+    );
+    let refused = replica.post("/platform/plan?attributes=west", As::Token(&admin), &in_domain(&after)).await;
+    refused.is_problem(400, "MALFORMED_REQUEST");
 }
