@@ -140,10 +140,10 @@ impl Collector for PoolCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let lanes = [("mux", self.0.mux.counters()), ("exclusive", self.0.exclusive.counters())];
         let gauges: [Read; 4] = [
-            ("velocity_pool_connections_in_use", "Connections that carry a request", |c| c.in_use as u64),
-            ("velocity_pool_connections_idle", "Connections that wait for a request", |c| c.idle as u64),
-            ("velocity_pool_waiting", "Requests that wait for a connection", |c| c.waiting as u64),
-            ("velocity_pool_in_flight", "Requests under way", |c| c.in_flight as u64),
+            ("pool_connections_in_use", "Connections that carry a request", |c| c.in_use as u64),
+            ("pool_connections_idle", "Connections that wait for a request", |c| c.idle as u64),
+            ("pool_waiting", "Requests that wait for a connection", |c| c.waiting as u64),
+            ("pool_in_flight", "Requests under way", |c| c.in_flight as u64),
         ];
         for (name, help, read) in gauges {
             let mut family =
@@ -154,10 +154,10 @@ impl Collector for PoolCollector {
             }
         }
         let totals: [Read; 4] = [
-            ("velocity_pool_connections_created", "Connections made", |c| c.created),
-            ("velocity_pool_connect_failures", "Attempts to connect that failed", |c| c.failed),
-            ("velocity_pool_connections_discarded", "Connections closed, broken or old", |c| c.discarded),
-            ("velocity_pool_refused", "Requests turned away because all was busy", |c| c.refused),
+            ("pool_connections_created", "Connections made", |c| c.created),
+            ("pool_connect_failures", "Attempts to connect that failed", |c| c.failed),
+            ("pool_connections_discarded", "Connections closed, broken or old", |c| c.discarded),
+            ("pool_refused", "Requests turned away because all was busy", |c| c.refused),
         ];
         for (name, help, read) in totals {
             let mut family = encoder.encode_descriptor(
@@ -180,12 +180,12 @@ fn encode_events(
     encoder: &mut DescriptorEncoder<'_>,
 ) -> Result<(), std::fmt::Error> {
     use prometheus_client::metrics::MetricType::{Counter, Gauge};
-    let (name, help) = ("velocity_access_events_queued", "Access events that wait to be written");
+    let (name, help) = ("access_events_queued", "Access events that wait to be written");
     let queued = ConstGauge::new(i64::try_from(counters.queued).unwrap_or(i64::MAX));
     queued.encode(encoder.encode_descriptor(name, help, None, Gauge)?)?;
     for (name, help, number) in [
-        ("velocity_access_events_written", "Access events in the database", counters.written),
-        ("velocity_access_events_lost", "Access events that are only in the log", counters.lost),
+        ("access_events_written", "Access events in the database", counters.written),
+        ("access_events_lost", "Access events that are only in the log", counters.lost),
     ] {
         ConstCounter::new(number).encode(encoder.encode_descriptor(name, help, None, Counter)?)?;
     }

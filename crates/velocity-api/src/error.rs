@@ -198,6 +198,9 @@ impl ApiError {
     fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         match self {
+            Self::Unauthenticated(error) if error.code().is_transient() => {
+                headers.insert(RETRY_AFTER, whole_seconds(RETRY_SOON).into());
+            }
             Self::Unauthenticated(error) => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(error.challenge()));
             }

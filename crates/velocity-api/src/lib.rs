@@ -31,6 +31,7 @@ mod readiness;
 mod references;
 mod renewal;
 mod request;
+mod revocation_metrics;
 mod revocation_source;
 mod routes;
 mod scope;
@@ -50,6 +51,7 @@ pub use config::{Config, ConnectionConfig, Environment, InvalidEnvironment, Rate
 pub use database::{Database, OpenError, StoredSpecs};
 pub use metrics::Metrics;
 pub use readiness::Readiness;
+pub use revocation_metrics::revocation_collector;
 pub use routes::endpoints;
 pub use state::Api;
 pub use strategies::{RunningStrategies, Strategies};

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use http::header::AUTHORIZATION;
 use jiff::Timestamp;
 use velocity_access::oidc::Oidc;
 use velocity_access::{
@@ -76,9 +77,13 @@ impl Strategies {
         // The strategies are not held while we wait: those that are replaced meanwhile may go.
         let candidates = strategy.and_then(|strategy| candidates(&self.running.load(), strategy));
         let Some(candidates) = candidates else {
-            let credential_sent = credentials.headers.contains_key(http::header::AUTHORIZATION);
+            let credential_sent = credentials.headers.contains_key(AUTHORIZATION);
             return Err(ApiError::NoStrategy { strategy: strategy.cloned(), credential_sent });
         };
+        // Which of two tokens counts is no question of who looks first.
+        if credentials.headers.get_all(AUTHORIZATION).iter().nth(1).is_some() {
+            return Err(AuthError::from(TokenRefusal::Ambiguous).into());
+        }
         let now = Timestamp::now();
         for authenticator in candidates.iter() {
             // A credential that is recognised and not good ends the search.
@@ -141,3 +146,6 @@ fn refusal(candidates: &Candidates, credentials: &Credentials<'_>) -> AuthError 
     let first = reasons.find(|reason| *reason != AuthError::Required);
     first.map_or(AuthError::Required, |_| TokenRefusal::NotRecognised.into())
 }
+
+#[cfg(test)]
+mod tests;
