@@ -212,7 +212,8 @@ impl World {
         client.send(ask.method.clone(), &ask.tail, ask.body.as_ref().map(Value::to_string)).await
     }
 
-    /// The answer without what differs between any two runs: the domain's name, times, tags of specs, cursors.
+    /// The answer without what differs between any two runs: the domain's name, times, tags of specs, ids
+    /// of requests and tokens, cursors.
     pub(super) fn plain(&self, reply: &Reply) -> String {
         let domain = self.app.schema.path().domain.to_string();
         let mut text = format!("{}\n", reply.status);
@@ -229,6 +230,7 @@ impl World {
             (format!(r"\b{domain}\b"), "DOMAIN"),
             (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z".to_owned(), "TIME"),
             (r"sha256:[0-9a-f]{64}".to_owned(), "SPEC"),
+            (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}".to_owned(), "UUID"),
             (r#""nextCursor":"[^"]*""#.to_owned(), r#""nextCursor":"CURSOR""#),
             (r"(?m)^(x-ratelimit-\w+|retry-after): \d+$".to_owned(), "$1: N"),
         ] {
