@@ -12,6 +12,7 @@ mod attacks;
 mod bindings;
 mod bulk;
 mod changes;
+mod client_address;
 mod conditions;
 mod cross_schema;
 mod describe;
