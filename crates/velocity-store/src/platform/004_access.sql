@@ -83,11 +83,15 @@ create table platform.revocation_changes (
 );
 insert into platform.revocation_changes (last) values (0);
 
--- The row lock is held until the transaction ends: the next number is given out after this one is seen.
+-- The row lock is held until the transaction ends: the next number is given out after this one is seen. Numbers are
+-- microseconds where those are ahead, so that after a failover or a restore, which may have lost the last ones, none is given
+-- out that a replica believes to have seen.
 create function platform.number_revocation() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
-  update platform.revocation_changes set last = last + 1 returning last into strict new.change;
+  update platform.revocation_changes
+  set last = greatest(last + 1, (extract(epoch from clock_timestamp()) * 1000000)::bigint)
+  returning last into strict new.change;
   return new;
 end
 $$;

@@ -332,6 +332,18 @@ async fn changes_of_revocations_are_numbered_in_the_order_of_their_commits() {
 }
 
 #[tokio::test]
+async fn a_database_that_was_set_back_gives_out_no_number_twice() {
+    let world = world().await;
+    revoke(&world.api, &root(), &revocation("r1", "actor", "first")).await.unwrap();
+    let seen = revocations_since(&world.api, 0).await.unwrap()[0].change;
+    // What a failover may leave: the last commits are gone.
+    let lost = "delete from platform.revocations; update platform.revocation_changes set last = 0";
+    world.owner.batch_execute(lost).await.unwrap();
+    revoke(&world.api, &root(), &revocation("r2", "actor", "second")).await.unwrap();
+    assert_eq!(revocations_since(&world.api, seen).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn what_is_revoked_twice_is_revoked_once_and_until_the_later_end() {
     let world = world().await;
     let until = |id: &str, at: Option<&str>| NewRevocation {
