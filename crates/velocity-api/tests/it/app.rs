@@ -268,8 +268,9 @@ impl App {
         let strategy = AuthStrategy::parse(&key.strategy()).unwrap();
         let context = velocity_access::Context::default();
         let own = Authenticator::start(&format!("{namespace}/{name}"), strategy, context).unwrap();
-        let dev = AuthStrategy::parse(&self.key.strategy()).unwrap();
-        let dev_running = Authenticator::start("platform/dev", dev, velocity_access::Context::default());
+        let installation = AuthStrategy::parse(&self.key.strategy()).unwrap();
+        let dev_running =
+            Authenticator::start("platform/dev", installation, velocity_access::Context::default());
         let reference = StrategyRef { namespace: namespace.to_owned(), name: name.to_owned() };
         let running = [(dev(), Arc::new(dev_running.unwrap())), (reference, Arc::new(own))];
         self.strategies.store(running.into_iter().collect());
