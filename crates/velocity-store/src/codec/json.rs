@@ -92,18 +92,14 @@ fn write_masked(
     out: &mut Vec<u8>,
     scratch: &mut String,
 ) -> Result<(), CodecError> {
-    scratch.clear();
-    match (sql_type, bytes) {
-        (SqlType::Text, Some(bytes)) => {
-            mask.apply_to_text(std::str::from_utf8(bytes).map_err(|_| CodecError("text"))?, scratch);
-        }
-        _ => match mask.apply(&decode_value(sql_type, bytes)?) {
-            Some(text) => *scratch = text,
-            None => {
-                out.extend_from_slice(b"null");
-                return Ok(());
-            }
-        },
+    if let (SqlType::Text, Some(bytes)) = (sql_type, bytes) {
+        scratch.clear();
+        mask.apply_to_text(std::str::from_utf8(bytes).map_err(|_| CodecError("text"))?, scratch);
+    } else if let Some(text) = mask.apply(&decode_value(sql_type, bytes)?) {
+        *scratch = text;
+    } else {
+        out.extend_from_slice(b"null");
+        return Ok(());
     }
     write_text(scratch.as_bytes(), out);
     Ok(())

@@ -49,6 +49,7 @@ const LOGINS: &str = r"
 
 impl Server {
     async fn start(tls: bool) -> Self {
+        static NEXT: AtomicU16 = AtomicU16::new(0);
         let db = Database::new().await;
         let bin = db.bin_dir.clone();
         let dir = tempfile::tempdir().unwrap();
@@ -70,7 +71,6 @@ impl Server {
         fs::write(data.join("pg_hba.conf"), HBA).unwrap();
         certificates(&data, account);
         // Below those that the system gives to whoever asks for any, so that no connection of another test takes it first.
-        static NEXT: AtomicU16 = AtomicU16::new(0);
         let base = 10_000 + u16::try_from(std::process::id() % 9_000).unwrap();
         let mut ports = std::iter::repeat_with(|| base + NEXT.fetch_add(1, Ordering::Relaxed));
         let port = ports.find(|port| StdListener::bind(("127.0.0.1", *port)).is_ok()).unwrap();
