@@ -11,6 +11,7 @@ use velocity_schema::Violations;
 
 use crate::claims::path::ClaimPath;
 use crate::claims::transform::{MAX_VALUES, Transform};
+use crate::identity::PLATFORM_ADMIN;
 use crate::strategy::Scope;
 
 /// Most transforms of one rule.
@@ -85,6 +86,17 @@ impl ClaimMapping {
             );
         }
         let roles = Rule::parse(&spec.roles, &format!("{path}.roles"), violations);
+        if let Some(index) =
+            roles.as_ref().filter(|rule| rule.makes_everyone_admin()).and_then(Rule::appending_step)
+        {
+            violations.push(
+                format!("{path}.roles.transforms[{index}]"),
+                "platformAdmin",
+                format!(
+                    "would make everyone with a good token a platform administrator (`{PLATFORM_ADMIN}`)"
+                ),
+            );
+        }
         if spec.attributes.len() > MAX_ATTRIBUTE_RULES {
             violations.push(
                 format!("{path}.attributes"),
@@ -129,6 +141,12 @@ impl Rule {
 
     fn appending_step(&self) -> Option<usize> {
         self.transforms.iter().position(|step| matches!(step, Transform::StaticAppend { .. }))
+    }
+
+    /// Whether what is appended whatever a token says comes to be the administrator's role.
+    fn makes_everyone_admin(&self) -> bool {
+        let appended = self.transforms.iter().try_fold(Vec::new(), |texts, step| step.apply(texts));
+        appended.is_ok_and(|roles| roles.iter().any(|role| role == PLATFORM_ADMIN))
     }
 
     /// The texts at the path after all transforms. `name` is asked for in errors only.

@@ -169,6 +169,24 @@ fn inline_keys_that_cannot_work_are_named_by_their_member() {
 }
 
 #[test]
+fn nobody_becomes_an_administrator_whatever_their_token_says() {
+    let roles = |transforms: Value| {
+        issuer_paths(json!({ "claimMapping": { "roles": { "path": "$.roles", "transforms": transforms } } }))
+    };
+    let append = |role: &str| json!({ "type": "staticAppend", "values": ["employee", role] });
+    let at = |index: usize| vec![format!("claimMapping.roles.transforms[{index}]")];
+    assert_eq!(roles(json!([append("platform-admin")])), at(0));
+    assert_eq!(
+        roles(json!([{ "type": "identity" }, append("PLATFORM-admin"), { "type": "lowercase" }])),
+        at(1)
+    );
+    let table = json!({ "type": "lookup", "table": { "boss": ["platform-admin"] } });
+    assert_eq!(roles(json!([append("boss"), table])), at(0));
+    // Who is an administrator may be for the token to say.
+    assert_eq!(roles(json!([table, append("reader")])), Vec::<String>::new());
+}
+
+#[test]
 fn issuers_and_key_ids_are_unique() {
     assert_eq!(paths(jwt(&[good(), good()])), ["spec.jwt.issuers[1].issuer"]);
     assert_eq!(paths(jwt(&[])), ["spec.jwt.issuers"]);
