@@ -11,7 +11,7 @@ DATA_DIR ?= .velocity
 FUZZ_SECONDS ?= 600
 FUZZ_SEED ?= $(shell date +%s)
 
-.PHONY: help dev build test test-unit test-kubernetes test-download bench lint fmt docs generate data tools clean
+.PHONY: help dev build test test-unit test-kubernetes test-oidc test-download bench lint fmt docs generate data tools clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -31,6 +31,9 @@ test-unit: tools ## run the tests that need no servers
 
 test-kubernetes: tools ## run the suites about Kubernetes against a real API server, built once with Go
 	@scripts/test-kubernetes.sh
+
+test-oidc: tools ## run the suites about sign-in against a certified OpenID Connect provider, in a real browser
+	@scripts/test-oidc.sh
 
 test-download: tools ## fetch the pinned Postgres for real and start it (needs the network)
 	$(CARGO) test --locked -p velocity-localpg --features download --test it -- --ignored download

@@ -40,7 +40,7 @@ const provider = new Provider(issuer, {
   claims: { openid: ['sub', 'roles', 'attributes'] },
   // Claims of scopes go into the ID token, as with most providers that people run.
   conformIdTokenClaims: false,
-  findAccount: (_, name) => users.has(name) && { accountId: name, claims: () => ({ sub: name, ...users.get(name) }) },
+  findAccount: (_, name) => (users.has(name) ? { accountId: name, claims: () => ({ sub: name, ...users.get(name) }) } : undefined),
   features: {
     devInteractions: { enabled: true },
     deviceFlow: { enabled: true },

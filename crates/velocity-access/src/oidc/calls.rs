@@ -73,6 +73,9 @@ impl Caller {
         let mut client = Client::builder()
             .timeout(timeout)
             .connect_timeout(timeout)
+            // Calls are rare, and a kept connection that the provider closes at the same moment would leave it open whether
+            // a refresh token has been used.
+            .pool_max_idle_per_host(0)
             // A redirect could carry secrets to a place that nobody configured.
             .redirect(redirect::Policy::none())
             .user_agent(concat!("velocity/", env!("CARGO_PKG_VERSION")));

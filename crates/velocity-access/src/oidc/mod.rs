@@ -39,6 +39,7 @@ use crate::authenticator::{Context, StartError};
 use crate::credential_store::CredentialStore;
 use provider::Provider;
 use seal::Sealer;
+use session::Known;
 
 /// The cookie of a session. `__Host-`: the browser takes it over TLS only (or from this machine), for this host alone.
 pub const SESSION_COOKIE: &str = "__Host-velocity_session";
@@ -47,6 +48,13 @@ pub const LOGIN_COOKIE: &str = "__Host-velocity_login";
 /// How long a sign-in may take, in seconds.
 pub const LOGIN_SECONDS: i64 = login::LOGIN_SECONDS;
 
+/// How long a session is believed without looking it up again. What ends one also revokes it, and revocations are checked
+/// every time; what this puts off is news of roles that another replica has heard.
+const KNOWN_SECONDS: u64 = 5;
+/// Most sessions that are remembered.
+const KNOWN: u64 = 10_000;
+/// Most look-ups at once: a flood of made-up cookies takes this many connections at most, and known sessions need none.
+const LOOKUPS: usize = 4;
 /// Most sign-ins that talk with the provider at once.
 const SIGN_INS: usize = 16;
 /// How long one waits for its turn.
@@ -64,6 +72,9 @@ pub struct Inner {
     provider: Arc<Provider>,
     store: Arc<dyn CredentialStore>,
     sealer: Sealer,
+    /// Sessions that were looked up a moment ago, by the SHA-256 of their secret.
+    known: Cache<[u8; 32], Known>,
+    lookups: Semaphore,
     /// The sessions that are being refreshed here, by id.
     refreshing: Cache<String, Arc<Mutex<()>>>,
     places: Arc<Semaphore>,
@@ -93,16 +104,18 @@ impl Oidc {
         tokio::spawn(async move { early.discovered().await.is_ok() });
         // Twice the longest that a refresh may take.
         let refreshing = Cache::builder().time_to_idle(Duration::from_mins(1)).build();
-        let places = Arc::new(Semaphore::new(SIGN_INS));
-        let store = context.store;
+        let known =
+            Cache::builder().max_capacity(KNOWN).time_to_live(Duration::from_secs(KNOWN_SECONDS)).build();
         Ok(Self(Arc::new(Inner {
             name: name.to_owned(),
             strategy,
             provider,
-            store,
+            store: context.store,
             sealer,
+            known,
+            lookups: Semaphore::new(LOOKUPS),
             refreshing,
-            places,
+            places: Arc::new(Semaphore::new(SIGN_INS)),
         })))
     }
 

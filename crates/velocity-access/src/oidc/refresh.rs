@@ -49,6 +49,8 @@ impl Oidc {
         session: StoredSession,
         now: Timestamp,
     ) -> Result<StoredSession, AuthError> {
+        // What is known here may be older than the store.
+        self.known.invalidate(&hash);
         let Some(kept) = self.kept(&session) else { return Err(TokenRefusal::SessionEnded.into()) };
         let is_due = |session: &StoredSession| session.refresh_at.is_some_and(|at| at <= now);
         if !is_due(&session) {

@@ -66,6 +66,22 @@ mod tests {
         assert!(ReturnPath::parse(ReturnPath::default().as_str()).is_ok());
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_taken_stays_on_the_server_that_sends_it(
+            text in r"[/\\\\a-z:@?#.%\t\n 0-9-]{0,24}", any in ".{0,40}"
+        ) {
+            let here = Url::parse("https://v.acme.com/auth/callback").unwrap();
+            for text in [text, format!("/{any}"), any] {
+                if let Ok(path) = ReturnPath::parse(&text) {
+                    let to = here.join(path.as_str()).unwrap();
+                    proptest::prop_assert_eq!(to.origin(), here.origin());
+                    proptest::prop_assert!(to.username().is_empty());
+                }
+            }
+        }
+    }
+
     #[test]
     fn other_hosts_are_refused_however_they_are_written() {
         let long = format!("/{}", "a".repeat(MAX_BYTES));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use reqwest::Url;
 use uuid::Uuid;
 
@@ -13,7 +13,7 @@ use super::provider::Discovered;
 use super::seal::Kind;
 use super::secret::{Holder, is_browser_secret, is_program_secret, random_text, session_secret};
 use super::tokens::{Kept, Tokens};
-use super::{Oidc, SESSION_COOKIE};
+use super::{Oidc, SESSION_COOKIE, TURN};
 use crate::api_key::key_hash;
 use crate::credential_store::{NewSession, StoredSession};
 use crate::credentials::Credentials;
@@ -50,6 +50,13 @@ pub enum LoggedOut {
     Elsewhere(String),
 }
 
+/// A session that was looked up.
+#[derive(Clone)]
+pub(super) struct Known {
+    session: Arc<StoredSession>,
+    identity: Arc<Identity>,
+}
+
 /// The secret of a session, as a request shows it.
 pub(super) struct Shown {
     pub(super) hash: [u8; 32],
@@ -69,8 +76,10 @@ impl Oidc {
         let id_token = tokens.id_token.as_deref().ok_or(SignInError::Incomplete("id_token"))?;
         let verified = verify(provider, &self.strategy.client_id, id_token, expected, now).await?;
         let (id, csrf, secret) = (Uuid::now_v7().to_string(), random_text()?, session_secret(holder)?);
-        let ttl = SignedDuration::try_from(self.strategy.session_ttl).unwrap_or_default();
-        let expires_at = now.saturating_add(ttl).unwrap_or(Timestamp::MAX);
+        // Whole seconds, so that it is the same here, in the store and in the cookie.
+        let ttl = i64::try_from(self.strategy.session_ttl.as_secs()).unwrap_or_default();
+        let expires_at =
+            Timestamp::from_second(now.as_second().saturating_add(ttl)).unwrap_or(Timestamp::MAX);
         let identity = Identity::new(IdentityParts {
             actor: verified.claims.actor,
             actor_type: ActorType::User,
@@ -112,20 +121,26 @@ impl Oidc {
         now: Timestamp,
     ) -> Result<Option<Arc<Identity>>, AuthError> {
         let Some(shown) = shown(credentials)? else { return Ok(None) };
-        let session = self.look_up(&shown.hash).await?.ok_or(TokenRefusal::SessionEnded)?;
-        if session.strategy != self.name {
-            return Ok(None);
-        }
+        let Known { session, identity } = match self.known.get(&shown.hash) {
+            Some(known) => known,
+            None => match Box::pin(self.look_up_in_turn(&shown.hash)).await? {
+                Some(known) => known,
+                None => return Ok(None),
+            },
+        };
         if now >= session.expires_at {
             return Err(TokenRefusal::SessionEnded.into());
         }
         self.check_page(&shown, credentials, &session)?;
-        // Boxed, so that the future of every request does not carry the state of the rare path.
-        let session = match session.refresh_at {
-            Some(at) if self.may_be_due(at, now) => Box::pin(self.renewed(shown.hash, session, now)).await?,
-            _ => session,
-        };
-        Ok(Some(Arc::new(self.identity(session)?)))
+        match session.refresh_at {
+            // Boxed, so that the future of every request does not carry the state of the rare path.
+            Some(at) if self.may_be_due(at, now) => {
+                let session = StoredSession::clone(&session);
+                let renewed = Box::pin(self.renewed(shown.hash, session, now)).await?;
+                Ok(Some(Arc::new(self.identity(renewed)?)))
+            }
+            _ => Ok(Some(identity)),
+        }
     }
 
     /// Ends the session that a request shows.
@@ -141,6 +156,7 @@ impl Oidc {
         }
         self.check_page(&shown, credentials, &session)?;
         self.end(&session.id).await.map_err(of_credentials)?;
+        self.known.invalidate(&shown.hash);
         Ok(LoggedOut::Ended { provider: self.provider_logout(&session).await })
     }
 
@@ -150,11 +166,13 @@ impl Oidc {
         if !is_browser_secret(secret) {
             return;
         }
-        if let Ok(Some(session)) = self.look_up(&key_hash(secret)).await
+        let hash = key_hash(secret);
+        if let Ok(Some(session)) = self.look_up(&hash).await
             && session.strategy == self.name
         {
             // What cannot be ended now ends by its expiry; the sign-in is not held up for it.
             let _ = self.end(&session.id).await;
+            self.known.invalidate(&hash);
         }
     }
 
@@ -180,6 +198,20 @@ impl Oidc {
             Holder::Program => Ok(()),
             Holder::Browser => csrf::check(credentials, &session.csrf, &self.strategy.origin()),
         }
+    }
+
+    /// A session that is not known here, looked up when it is its turn. `None`: it is another strategy's.
+    async fn look_up_in_turn(&self, hash: &[u8; 32]) -> Result<Option<Known>, AuthError> {
+        let turn = tokio::time::timeout(TURN, self.lookups.acquire()).await;
+        let Ok(Ok(_turn)) = turn else { return Err(AuthError::StoreUnavailable) };
+        let session = self.look_up(hash).await?.ok_or(TokenRefusal::SessionEnded)?;
+        if session.strategy != self.name {
+            return Ok(None);
+        }
+        let identity = Arc::new(self.identity(session.clone())?);
+        let known = Known { session: Arc::new(session), identity };
+        self.known.insert(*hash, known.clone());
+        Ok(Some(known))
     }
 
     pub(super) async fn look_up(&self, hash: &[u8; 32]) -> Result<Option<StoredSession>, AuthError> {

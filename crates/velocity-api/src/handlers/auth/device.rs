@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::Request;
 use jiff::Timestamp;
+use serde_json::{Map, Value};
 use velocity_access::oidc::{SignInError, named_strategy};
 use velocity_contract::auth::DeviceRequest;
 use velocity_contract::page::Data;
@@ -48,8 +49,9 @@ pub(crate) async fn device_login(
 
 fn parse(body: Option<&[u8]>) -> Result<DeviceRequest, Malformed> {
     let Some(body) = body else { return Ok(DeviceRequest::default()) };
-    // What serde says names the member and nothing of its value.
-    serde_json::from_slice(body).map_err(|_| {
+    // Through an object, since serde would take a list for one too.
+    let members = serde_json::from_slice::<Map<String, Value>>(body);
+    members.and_then(|members| serde_json::from_value(Value::Object(members))).map_err(|_| {
         Malformed::new(
             "the body must be `{}`, `{\"strategy\": \"namespace/name\"}` or `{\"deviceCode\": \"…\"}`",
         )

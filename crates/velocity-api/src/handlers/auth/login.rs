@@ -34,10 +34,11 @@ pub(crate) async fn finish_login(State(api): State<Api>, parts: Parts) -> Respon
         Ok(response) => response,
         Err(error) => {
             // A wrong answer must not spoil the sign-in that is under way: anyone can make a browser come here.
-            let spoils =
-                !matches!(error, ApiError::SignIn(SignInError::OtherSignIn) | ApiError::Malformed(_));
+            let is_over =
+                !matches!(error, ApiError::SignIn(SignInError::OtherSignIn) | ApiError::Malformed(_))
+                    && credentials(&parts).cookie(LOGIN_COOKIE) != Ok(None);
             let mut response = error.into_response();
-            if let Some(cookie) = cookies::no_login().filter(|_| spoils) {
+            if let Some(cookie) = cookies::no_login().filter(|_| is_over) {
                 response.headers_mut().append(SET_COOKIE, cookie);
             }
             response

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::Request;
 use http::header::SET_COOKIE;
-use velocity_access::oidc::LoggedOut;
+use velocity_access::oidc::{LoggedOut, SESSION_COOKIE};
 use velocity_contract::auth::Logout;
 use velocity_contract::page::Data;
 
@@ -49,7 +49,9 @@ pub(crate) async fn log_out(State(api): State<Api>, request: Request<Body>) -> R
         LoggedOut::NoSession | LoggedOut::Elsewhere(_) => None,
     };
     let mut response = Json(Data { data: Logout { provider_logout_url } }).into_response();
-    if let Some(cookie) = cookies::no_session() {
+    // A page of another site can send the browser here, without the cookie: that must not take it away.
+    let came_with_it = shown.cookie(SESSION_COOKIE) != Ok(None);
+    if let Some(cookie) = cookies::no_session().filter(|_| came_with_it) {
         response.headers_mut().append(SET_COOKIE, cookie);
     }
     Ok(response)
