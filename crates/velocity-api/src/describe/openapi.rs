@@ -235,8 +235,10 @@ pub(crate) mod tests {
                 parameters.as_array().unwrap().iter().find(|parameter| parameter["name"] == name).cloned()
             };
             let filter = parameter("filter").unwrap();
-            assert_eq!(filter["schema"]["properties"], json!({ "status": { "type": ["string", "object"] } }));
-            assert!(parameter("sort").unwrap()["description"].as_str().unwrap().ends_with("nothing"));
+            let filterable: Vec<&String> =
+                filter["schema"]["properties"].as_object().unwrap().keys().collect();
+            assert_eq!(filterable, ["id", "status"]);
+            assert!(parameter("sort").unwrap()["description"].as_str().unwrap().ends_with("sortable: id"));
             assert!(parameter("q").is_some());
         }
         let narrow = |name: &str| {

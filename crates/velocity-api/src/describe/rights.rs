@@ -7,7 +7,7 @@ use velocity_schema::{Field, Schema};
 /// What a caller may do, see and set. A description shows nothing else.
 #[derive(Debug, Clone)]
 pub(crate) struct Rights {
-    allowed: Vec<Operation>,
+    pub(super) allowed: Vec<Operation>,
     pub(super) view: View,
     /// On creates, where those are allowed; else on updates.
     pub(super) sets: WriteRights,
