@@ -14,6 +14,8 @@ mod caching;
 mod dev_key;
 mod fuzz;
 mod key_server;
+#[cfg(feature = "removable-layers")]
+mod layers;
 mod mutate;
 mod published_keys;
 mod revocations;

@@ -51,11 +51,11 @@ fn access() -> Json {
     })
 }
 
-fn schema() -> Arc<Schema> {
+pub(crate) fn schema() -> Arc<Schema> {
     schema_of("order", &access())
 }
 
-fn caller(roles: &[&str]) -> IdentityParts {
+pub(crate) fn caller(roles: &[&str]) -> IdentityParts {
     IdentityParts {
         roles: roles.iter().map(ToString::to_string).collect::<BTreeSet<_>>(),
         ..IdentityParts::user("ravi", "platform/dev", Timestamp::MAX)
@@ -88,6 +88,13 @@ fn on(schema: Arc<Schema>, parts: IdentityParts, bindings: &Bindings, at: Timest
     Subject::resolve(identity, bindings, schema, at, true, Layers::all())
 }
 
+/// With these layers and no bindings.
+#[cfg(feature = "removable-layers")]
+pub(crate) fn on_layers(parts: IdentityParts, layers: Layers) -> Subject {
+    let identity = Arc::new(Identity::new(parts).unwrap());
+    Subject::resolve(identity, &Bindings::default(), schema(), now(), true, layers)
+}
+
 fn subject(parts: IdentityParts) -> Subject {
     on(schema(), parts, &Bindings::default(), now())
 }
@@ -110,12 +117,12 @@ fn words(operations: &[Operation]) -> Vec<&'static str> {
     operations.iter().map(|operation| operation.as_str()).collect()
 }
 
-fn request() -> RequestView<'static> {
+pub(crate) fn request() -> RequestView<'static> {
     RequestView { time: 0, operation: "update", ip: None }
 }
 
 /// A record with this region.
-fn record(schema: &Schema, region: &str) -> Vec<Value> {
+pub(crate) fn record(schema: &Schema, region: &str) -> Vec<Value> {
     let value = |name: &str| if name == "region" { Value::String(region.to_owned()) } else { Value::Null };
     schema.fields().iter().map(|field| value(field.name.as_str())).collect()
 }
