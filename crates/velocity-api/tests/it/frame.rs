@@ -200,7 +200,7 @@ async fn readiness_waits_for_the_first_sync_and_the_database() {
     let database = TestDatabase::create_from(&PLATFORM).await;
     let app = App::starting(database, ORDERS, Config::default(), ExclusiveLimits::default()).await;
     let waiting = app.anonymous().get("//readyz").await.is(503).json();
-    assert_eq!(waiting["missing"], json!(["schemas", "strategies"]));
+    assert_eq!(waiting["missing"], json!(["schemas", "strategies", "bindings"]));
     // Neither 404 nor 401 can be said of what is not known yet.
     let early = app.as_writer().get("").await;
     assert!(early.header("retry-after").parse::<u32>().is_ok());
