@@ -32,16 +32,12 @@ impl CallError {
     /// What whoever signs in is told; the rest is for the log.
     pub(super) fn told(&self, what: &'static str, issuer: &str) -> SignInError {
         let cause = std::error::Error::source(self).map(ToString::to_string).unwrap_or_default();
-        match self {
-            Self::Refused(word) => {
-                tracing::info!(oidc.issuer = issuer, what, word, "the sign-in provider refused");
-                SignInError::Refused(word)
-            }
-            _ => {
-                tracing::warn!(oidc.issuer = issuer, what, error = %self, cause, "the sign-in provider cannot be used");
-                SignInError::ProviderUnavailable
-            }
+        if let Self::Refused(word) = self {
+            tracing::info!(oidc.issuer = issuer, what, word, "the sign-in provider refused");
+            return SignInError::Refused(word);
         }
+        tracing::warn!(oidc.issuer = issuer, what, error = %self, cause, "the sign-in provider cannot be used");
+        SignInError::ProviderUnavailable
     }
 }
 

@@ -15,7 +15,7 @@ use crate::error::TokenRefusal;
 use crate::token::{UnverifiedToken, check_claims};
 
 /// What a token must agree with.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 pub(super) struct Expected<'e> {
     /// The nonce of the sign-in in the browser.
     pub(super) nonce: Option<&'e str>,

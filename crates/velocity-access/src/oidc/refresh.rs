@@ -36,12 +36,12 @@ struct Renewal {
     complete: bool,
 }
 
-impl Oidc {
-    /// Whether a session that is to be refreshed at `at` needs a closer look: it is due, or somebody claimed it.
-    pub(super) fn may_be_due(&self, at: Timestamp, now: Timestamp) -> bool {
-        at.as_second().saturating_sub(CLAIM_SECONDS) <= now.as_second()
-    }
+/// Whether a session that is to be refreshed at `at` needs a closer look: it is due, or somebody claimed it.
+pub(super) fn may_be_due(at: Timestamp, now: Timestamp) -> bool {
+    at.as_second().saturating_sub(CLAIM_SECONDS) <= now.as_second()
+}
 
+impl Oidc {
     /// The session as it is after the refresh that may be due at `now`.
     pub(super) async fn renewed(
         &self,

@@ -10,6 +10,7 @@ use super::csrf;
 use super::error::SignInError;
 use super::id_token::{Expected, verify};
 use super::provider::Discovered;
+use super::refresh::may_be_due;
 use super::seal::Kind;
 use super::secret::{Holder, is_browser_secret, is_program_secret, random_text, session_secret};
 use super::tokens::{Kept, Tokens};
@@ -134,7 +135,7 @@ impl Oidc {
         self.check_page(&shown, credentials, &session)?;
         match session.refresh_at {
             // Boxed, so that the future of every request does not carry the state of the rare path.
-            Some(at) if self.may_be_due(at, now) => {
+            Some(at) if may_be_due(at, now) => {
                 let session = StoredSession::clone(&session);
                 let renewed = Box::pin(self.renewed(shown.hash, session, now)).await?;
                 Ok(Some(Arc::new(self.identity(renewed)?)))

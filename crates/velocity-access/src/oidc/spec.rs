@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::Url;
-use velocity_contract::auth_strategy::{ClaimMappingSpec, OidcSpec};
+use velocity_contract::auth_strategy::OidcSpec;
 use velocity_schema::Violations;
 
 use crate::claims::ClaimMapping;
@@ -53,7 +53,7 @@ impl OidcStrategy {
         let redirect_uri = parse_redirect_uri(&spec.redirect_uri, &mut scope);
         check_scopes(&spec.scopes, &mut scope);
         let session_ttl = parse_session_ttl(&spec.session_ttl, &mut scope);
-        let mapping = spec.claim_mapping.clone().unwrap_or_else(ClaimMappingSpec::default);
+        let mapping = spec.claim_mapping.clone().unwrap_or_default();
         let claims = ClaimMapping::parse(&mapping, &scope.path_of("claimMapping"), scope.violations());
         if !scope.is_clean() {
             return None;
@@ -179,7 +179,7 @@ mod tests {
 
     use super::*;
 
-    fn parse(changes: Value) -> Result<OidcStrategy, Vec<String>> {
+    fn parse(changes: &Value) -> Result<OidcStrategy, Vec<String>> {
         let mut spec = json!({
             "discoveryUrl": "https://id.acme.com/realms/a/.well-known/openid-configuration",
             "clientId": "velocity", "redirectUri": "https://v.acme.com/auth/callback"
@@ -192,13 +192,13 @@ mod tests {
 
     #[test]
     fn the_issuer_is_what_comes_before_the_well_known_path() {
-        let strategy = parse(json!({})).unwrap();
+        let strategy = parse(&json!({})).unwrap();
         assert_eq!(strategy.issuer, "https://id.acme.com/realms/a");
         assert_eq!(strategy.origin(), "https://v.acme.com");
         assert_eq!(strategy.session_ttl, Duration::from_hours(8));
         let local = json!({ "discoveryUrl": "http://localhost:3000/.well-known/openid-configuration",
             "redirectUri": "http://localhost:8080/auth/callback" });
-        let strategy = parse(local).unwrap();
+        let strategy = parse(&local).unwrap();
         assert_eq!(
             (strategy.issuer.as_str(), strategy.origin().as_str()),
             ("http://localhost:3000", "http://localhost:8080")
@@ -217,7 +217,7 @@ mod tests {
             "id",
         ] {
             assert_eq!(
-                parse(json!({ "discoveryUrl": url })).unwrap_err(),
+                parse(&json!({ "discoveryUrl": url })).unwrap_err(),
                 ["spec.oidc.discoveryUrl"],
                 "{url}"
             );
@@ -228,7 +228,11 @@ mod tests {
             "https://v.acme.com/auth/callback#x",
             "",
         ] {
-            assert_eq!(parse(json!({ "redirectUri": url })).unwrap_err(), ["spec.oidc.redirectUri"], "{url}");
+            assert_eq!(
+                parse(&json!({ "redirectUri": url })).unwrap_err(),
+                ["spec.oidc.redirectUri"],
+                "{url}"
+            );
         }
     }
 
