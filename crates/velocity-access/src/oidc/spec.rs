@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn every_problem_is_named_at_once() {
         let problems = parse(
-            json!({ "clientId": "a\nb", "scopes": ["groups", "groups", "a b"], "sessionTtl": "5s",
+            &json!({ "clientId": "a\nb", "scopes": ["groups", "groups", "a b"], "sessionTtl": "5s",
             "clientSecretRef": { "name": "", "key": "k" }, "claimMapping": { "roles": { "path": "roles" } } }),
         );
         assert_eq!(
