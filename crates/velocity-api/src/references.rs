@@ -172,7 +172,8 @@ async fn hidden(
     let session = caller.session_on(api, target, Operation::Read)?;
     let view = velocity_schema::schema::View::whole();
     let conditions = target.abac_in_sql(Operation::Read);
-    let reading = Reading { view: &view, conditions: &conditions, request };
+    let acting = target.acting(Operation::Read);
+    let reading = Reading { view: &view, conditions: &conditions, actor: acting.view(), request };
     let mut wanted: BTreeMap<String, Value> = BTreeMap::new();
     for value in values {
         wanted.entry(key(value)).or_insert_with(|| (*value).clone());

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
-use velocity_access::{Decision, Identity, Layer, Subject};
+use velocity_access::{Acting, Decision, Identity, Layer, Subject};
 use velocity_schema::Schema;
 use velocity_schema::cel::{Condition, RequestView};
 use velocity_schema::input::{InputError, sent};
@@ -76,24 +76,32 @@ pub(crate) struct Reads<'s> {
     pub(crate) table: Arc<Table>,
     view: &'s View,
     conditions: Vec<&'s Condition>,
+    /// Where a condition may ask for it.
+    acting: Option<Acting<'s>>,
     request: RequestView<'s>,
 }
 
 impl Reads<'_> {
     /// What plans of lists, exports and histories are made for.
     pub(crate) fn rights(&self) -> Reading<'_> {
-        Reading { view: self.view, conditions: &self.conditions, request: self.request }
+        let reading = Reading { view: self.view, conditions: &self.conditions, ..Reading::whole() };
+        match &self.acting {
+            Some(acting) => Reading { actor: acting.view(), request: self.request, ..reading },
+            None => reading,
+        }
     }
 }
 
 impl<N: Needs> Scope<N> {
     /// The read: its session, its table and what it may show.
     pub(crate) fn reading(&self, api: &Api) -> Reads<'_> {
+        let conditions = self.caller.subject.abac_in_sql(N::OPERATION);
         Reads {
             session: self.caller.session(api, &[N::OPERATION], self.roles.clone(), None),
             table: api.records().table(&self.caller.schema),
             view: &self.view,
-            conditions: self.caller.subject.abac_in_sql(N::OPERATION),
+            acting: (!conditions.is_empty()).then(|| self.caller.subject.acting(N::OPERATION)),
+            conditions,
             request: self.caller.request(N::OPERATION),
         }
     }
@@ -167,6 +175,18 @@ impl Caller {
         self.subject.abac(operation, None, self.request(operation)).map_err(ApiError::AbacDenied)
     }
 
+    /// The same for a request that comes to one of `operations`, and does not know yet to which.
+    pub(crate) fn conditions_hold_for_any(&self, operations: &[Operation]) -> Result<(), ApiError> {
+        let mut refused = Ok(());
+        for operation in operations {
+            match self.conditions_hold(*operation) {
+                Ok(()) => return Ok(()),
+                Err(error) => refused = refused.and(Err(error)),
+            }
+        }
+        refused
+    }
+
     /// The operations that the caller may do.
     pub(crate) fn operations(&self) -> Vec<Operation> {
         self.subject.operations()
@@ -205,6 +225,11 @@ impl Caller {
     pub(crate) fn may_set(&self, operations: &[Operation], body: &[u8]) -> Result<(), ApiError> {
         let rights: Vec<WriteRights> =
             operations.iter().map(|operation| self.write_rights(*operation)).collect();
+        self.may_set_under(&rights, body)
+    }
+
+    /// The same for rights that are known already.
+    pub(crate) fn may_set_under(&self, rights: &[WriteRights], body: &[u8]) -> Result<(), ApiError> {
         if rights.iter().all(WriteRights::is_all) {
             return Ok(());
         }

@@ -1,32 +1,25 @@
 //! The records that a role sees, as a condition of its own: for telling what a change of rights does before it is made.
-//! What really decides are the table's policies (`ddl::policies`), which this repeats for one role.
+//! What really decides are the table's policies (`ddl::policies`) and each request's conditions, which this repeats for one
+//! role.
 
 use velocity_schema::FieldName;
-use velocity_schema::schema::{Access, Operation};
+use velocity_schema::cel::{ActorView, RequestView};
+use velocity_schema::changes::RowsSeen;
 
 use crate::condition;
 use crate::fragment::Fragment;
 
-/// The condition that holds for the records which somebody sees who holds `role` and no other; `None` where the role may
-/// not read at all. `*` stands for a role that may and has no filter of its own. `columns` gives a field's column.
-pub fn rows_of_role(
-    access: &Access,
-    role: &str,
-    columns: &dyn Fn(&FieldName) -> Fragment,
-) -> Option<Fragment> {
-    let readers = access.roles(Operation::Read);
-    let may_read = if role == "*" { !readers.is_empty() } else { readers.contains(role) };
-    if !may_read {
-        return None;
+/// The condition that holds for the records which are seen. `columns` gives a field's column. Conditions of requests that ask
+/// who it is, from where or when, get an answer that means nothing: leave those out before.
+pub fn rows_of_role(seen: &RowsSeen, columns: &dyn Fn(&FieldName) -> Fragment) -> Fragment {
+    let filter = |filter| condition::to_sql(filter, columns).parenthesised();
+    let mut terms: Vec<Fragment> = seen.all.iter().map(filter).collect();
+    if !seen.any.is_empty() {
+        terms.push(Fragment::join(seen.any.iter().map(filter), " or ").parenthesised());
     }
-    let of = |wanted: &str| -> Vec<Fragment> {
-        let filters = access.row_filters().iter().filter(|filter| filter.role == wanted);
-        filters.map(|filter| condition::to_sql(&filter.condition, columns).parenthesised()).collect()
-    };
-    let mut terms = of("*");
-    let own = if role == "*" { Vec::new() } else { of(role) };
-    if !own.is_empty() {
-        terms.push(Fragment::join(own, " or ").parenthesised());
-    }
-    Some(if terms.is_empty() { Fragment::sql("true") } else { Fragment::join(terms, " and ") })
+    let nobody = ActorView { id: "", actor_type: "", roles: &[], attributes: "{}" };
+    let request = RequestView { time: 0, operation: "read", ip: None };
+    let condition = |one| condition::condition_to_sql(one, columns, nobody, request).parenthesised();
+    terms.extend(seen.conditions.iter().map(condition));
+    if terms.is_empty() { Fragment::sql("true") } else { Fragment::join(terms, " and ") }
 }

@@ -11,7 +11,7 @@ mod operator;
 
 use bigdecimal::BigDecimal;
 use velocity_schema::cel::ir::{Comparison, Expr, Op, Type};
-use velocity_schema::cel::{Condition, Filter, RequestView};
+use velocity_schema::cel::{ActorView, Condition, Filter, RequestView};
 use velocity_schema::{FieldName, Value};
 
 use crate::fragment::Fragment;
@@ -21,22 +21,24 @@ use crate::sql_type::SqlType;
 ///
 /// Values are binds; for DDL, [`Fragment::inline`] makes them literals.
 pub fn to_sql(filter: &Filter, columns: &dyn Fn(&FieldName) -> Fragment) -> Fragment {
-    Renderer { columns, request: None, in_select: false }.expr(filter.expr())
+    Renderer { columns, about: None, in_select: false }.expr(filter.expr())
 }
 
-/// A condition on requests as [`to_sql`] has it. What it says about the request is bound: one for the whole request.
+/// A condition on requests as [`to_sql`] has it. What it says about the actor and the request is bound, as the API sees them:
+/// the transaction's settings have only those roles that count for row-level security.
 pub fn condition_to_sql(
     condition: &Condition,
     columns: &dyn Fn(&FieldName) -> Fragment,
+    actor: ActorView<'_>,
     request: RequestView<'_>,
 ) -> Fragment {
-    Renderer { columns, request: Some(request), in_select: false }.expr(condition.expr())
+    Renderer { columns, about: Some((actor, request)), in_select: false }.expr(condition.expr())
 }
 
 struct Renderer<'a> {
     columns: &'a dyn Fn(&FieldName) -> Fragment,
-    /// No filter asks for it; nothing is known of it there.
-    request: Option<RequestView<'a>>,
+    /// Who asks, and the request. `None` in filters: the transaction's settings tell the actor, and nothing the request.
+    about: Option<(ActorView<'a>, RequestView<'a>)>,
     /// Whether this is inside the `(select …)` of the actor already.
     in_select: bool,
 }
@@ -79,7 +81,7 @@ fn number(number: i64) -> Fragment {
 impl Renderer<'_> {
     /// The expression: self-contained, of its type's SQL type. Json may be SQL null or JSON null; see [`Self::value`].
     fn expr(&self, expr: &Expr) -> Fragment {
-        if !self.in_select && asks_actor(expr) && !asks_record(expr) {
+        if self.about.is_none() && !self.in_select && asks_actor(expr) && !asks_record(expr) {
             let inner = Renderer { in_select: true, ..*self }.expr(expr);
             let cast = matches!(expr.ty, Type::List(_));
             let select = call("(select ", inner, ")");
@@ -94,7 +96,7 @@ impl Renderer<'_> {
             Op::Const(value) => Fragment::bind(sql_type(&expr.ty), value.clone()),
             Op::Duration(micros) => number(*micros),
             Op::Field { name, .. } => (self.columns)(name),
-            Op::ActorId | Op::ActorType | Op::ActorRoles | Op::ActorAttributes => actor::setting(&expr.op),
+            Op::ActorId | Op::ActorType | Op::ActorRoles | Op::ActorAttributes => self.actor(expr),
             Op::RequestTime | Op::RequestOperation | Op::RequestIp => self.request(expr),
             Op::Member(operand, key) => {
                 (self.expr(operand) + Fragment::sql(" -> ") + Fragment::text(key.clone())).parenthesised()
@@ -120,9 +122,16 @@ impl Renderer<'_> {
         }
     }
 
+    fn actor(&self, expr: &Expr) -> Fragment {
+        self.about.map_or_else(
+            || actor::setting(&expr.op),
+            |(actor, _)| Fragment::bind(sql_type(&expr.ty), actor::value(&expr.op, actor)),
+        )
+    }
+
     /// What the request says, as a bind.
     fn request(&self, expr: &Expr) -> Fragment {
-        let value = self.request.and_then(|request| match expr.op {
+        let value = self.about.and_then(|(_, request)| match expr.op {
             Op::RequestTime => Some(Value::Timestamp(request.time)),
             Op::RequestOperation => Some(Value::String(request.operation.to_owned())),
             _ => request.ip.map(|ip| Value::String(ip.to_owned())),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::LazyLock;
 
-use velocity_schema::cel::{Condition, RequestView};
+use velocity_schema::cel::{ActorView, Condition, RequestView};
 use velocity_schema::schema::View;
 use velocity_schema::{FieldName, Schema};
 
@@ -21,7 +21,9 @@ pub struct Reading<'a> {
     pub view: &'a View,
     /// Conditions of `access.abac` that use the record: what they are not true for is not there.
     pub conditions: &'a [&'a Condition],
-    /// The request, which the conditions may ask about.
+    /// Who asks, with every role that the caller holds, whatever it allows here: conditions may ask about them.
+    pub actor: ActorView<'a>,
+    /// The request, which they may ask about too.
     pub request: RequestView<'a>,
 }
 
@@ -29,14 +31,15 @@ impl Reading<'_> {
     /// All fields of all records.
     pub fn whole() -> Reading<'static> {
         let request = RequestView { time: 0, operation: "read", ip: None };
-        Reading { view: &WHOLE, conditions: &[], request }
+        let actor = ActorView { id: "", actor_type: "", roles: &[], attributes: "" };
+        Reading { view: &WHOLE, conditions: &[], actor, request }
     }
 
     /// The conditions as ` and (…) and (…)`; nothing where there are none.
     pub(super) fn guard(&self, columns: &dyn Fn(&FieldName) -> Fragment) -> Fragment {
         let conditions = self.conditions.iter();
-        let terms =
-            conditions.map(|condition| frag![" and ", condition_to_sql(condition, columns, self.request)]);
+        let terms = conditions
+            .map(|condition| frag![" and ", condition_to_sql(condition, columns, self.actor, self.request)]);
         Fragment::join(terms, "")
     }
 }

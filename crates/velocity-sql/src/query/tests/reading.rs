@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 use serde_json::json;
-use velocity_schema::cel::{Condition, RequestView};
+use velocity_schema::cel::{ActorView, Condition, RequestView};
 use velocity_schema::schema::View;
 use velocity_schema::{Schema, Value};
 
@@ -33,7 +33,7 @@ fn schema(search: &serde_json::Value) -> Schema {
             "abac": [
                 {"operations": ["read", "history"],
                  "condition": "record.title == actor.attributes.team && record.created_at < request.time"},
-                {"operations": ["read"], "condition": "request.ip == '10.0.0.1' || record.amount > 5"},
+                {"operations": ["read"], "condition": "request.ip == '10.0.0.1' || 'guest' in actor.roles || record.amount > 5"},
             ],
         },
     });
@@ -163,7 +163,9 @@ fn a_search_of_nothing_but_fields_that_are_not_clear_is_refused() {
 fn conditions_pass_records_over_in_pages_counts_and_histories() {
     let schema = schema(&words());
     let (table, view, conditions) = (TableSql::new(&schema), reader(&schema), conditions(&schema));
-    let reading = Reading { view: &view, conditions: &conditions, request: REQUEST };
+    let roles = ["reader".to_owned(), "guest".to_owned()];
+    let actor = ActorView { id: "mia", actor_type: "user", roles: &roles, attributes: "{\"team\": \"red\"}" };
+    let reading = Reading { view: &view, conditions: &conditions, actor, request: REQUEST };
     let list = |pairs: &[(&str, &str)]| {
         ListPlan::plan(&schema, &ListRequest::parse(pairs.iter().copied()).unwrap(), &key(), &reading)
             .unwrap()

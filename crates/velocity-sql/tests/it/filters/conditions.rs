@@ -72,7 +72,7 @@ async fn conditions_let_through_in_lists_what_they_let_through_one_by_one() {
         act_as(&client, actor).await;
         for condition in conditions() {
             let columns = |name: &velocity_schema::FieldName| Fragment::ident(&Ident::from(name));
-            let sql = condition_to_sql(&condition, &columns, request).inline();
+            let sql = condition_to_sql(&condition, &columns, view, request).inline();
             let rows = client.query(&format!("select n from t where {sql} order by n"), &[]).await;
             let rows = rows.unwrap_or_else(|error| panic!("{}\n{sql}\n{error:?}", condition.source()));
             let seen: Vec<i32> = rows.iter().map(|row| row.get(0)).collect();

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use velocity_schema::Value;
-use velocity_schema::cel::{Condition, RequestView};
+use velocity_schema::cel::{ActorView, Condition, RequestView};
 use velocity_schema::schema::View;
 use velocity_sql::Bind;
 use velocity_sql::query::{ListPlan, ListRequest, Reading};
@@ -75,7 +75,9 @@ async fn explained(world: &World, view: &View, pairs: &[(&str, &str)]) -> String
     let conditions: Vec<&Condition> =
         world.schema.access().abac().iter().map(|rule| &rule.condition).collect();
     let request = RequestView { time: 1_800_000_000_000_000, operation: "read", ip: None };
-    let reading = Reading { view, conditions: &conditions, request };
+    let attributes = json!({"region": "west", "teams": ["red", "blue"]}).to_string();
+    let actor = ActorView { id: "mia", actor_type: "user", roles: &[], attributes: &attributes };
+    let reading = Reading { view, conditions: &conditions, actor, request };
     let list = ListRequest::parse(pairs.iter().copied()).unwrap();
     let plan = ListPlan::plan(&world.schema, &list, world.records.cursor_key(), &reading).unwrap();
     let rendered = plan.render(world.table.sql());
@@ -87,8 +89,7 @@ async fn explained(world: &World, view: &View, pairs: &[(&str, &str)]) -> String
     let transaction = api.transaction().await.unwrap();
     let settings = format!(
         "set local role acme__tests__policies; set local velocity.actor = 'mia'; set local velocity.roles = 'regional';
-         set local velocity.attributes = '{}'",
-        json!({"region": "west", "teams": ["red", "blue"]})
+         set local velocity.attributes = '{attributes}'"
     );
     transaction.batch_execute(&settings).await.unwrap();
     let rows =

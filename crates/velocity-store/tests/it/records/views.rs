@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
-use velocity_schema::cel::{Condition, RequestView};
+use velocity_schema::cel::{ActorView, Condition, RequestView};
 use velocity_schema::schema::{FieldMask, MaskKey, Operation, View};
 use velocity_schema::{Schema, Value};
 use velocity_sql::ddl::{Approval, Decision};
@@ -99,6 +99,12 @@ impl Caller<'_> {
         Reading {
             view: &self.view,
             conditions,
+            actor: ActorView {
+                id: &self.session.actor,
+                actor_type: &self.session.actor_type,
+                roles: &self.session.roles,
+                attributes: &self.session.attributes,
+            },
             request: RequestView { time: 0, operation: "read", ip: None },
         }
     }
