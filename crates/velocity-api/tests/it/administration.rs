@@ -354,9 +354,9 @@ async fn a_plan_counts_what_each_role_sees_before_and_after() {
         let record = json!({ "amount": amount, "region": region });
         replica.post(&path.endpoint(), As::Token(&writer), &record).await.is(201);
     }
-    let plan = async |query: &str| {
+    let plan = async |query: &str, spec: &Value| {
         let route = format!("/platform/plan{query}");
-        let plan = replica.post(&route, As::Token(&admin), &in_domain(&after)).await.is(200).data();
+        let plan = replica.post(&route, As::Token(&admin), &in_domain(spec)).await.is(200).data();
         let access = plan["access"].as_array().unwrap().clone();
         let reads = access
             .into_iter()
@@ -378,17 +378,32 @@ async fn a_plan_counts_what_each_role_sees_before_and_after() {
         vec![
             row("auditor", json!(0), json!(3), ""),
             row("big", json!(2), json!(3), ""),
-            row("flagged", json!(0), Value::Null, "depends on the field `flag`, which is not there yet"),
+            row("flagged", json!(0), Value::Null, "depends on a field that is not there yet"),
             row("owner", json!(0), Value::Null, "depends on who asks"),
             row("reader", json!(3), json!(0), ""),
             regional,
             row("renamed", json!(0), json!(2), ""),
         ]
     };
-    assert_eq!(plan("").await, rest(regional));
+    assert_eq!(plan("", &after).await, rest(regional));
     assert_eq!(
-        plan("?attributes=%7B%22region%22:%22west%22%7D").await,
+        plan("?attributes=%7B%22region%22:%22west%22%7D", &after).await,
         rest(row("regional", json!(2), json!(1), ""))
+    );
+    // What is everyone's changes what each role sees.
+    let mut everyones = before.clone();
+    everyones["access"]["rowFilter"].as_array_mut().unwrap().push(filter("*", "record.amount < 200"));
+    everyones["access"]["abac"] = json!([{ "operations": ["read"], "condition": "record.amount != 50" }]);
+    let counts = plan("?attributes=%7B%22region%22:%22west%22%7D", &everyones).await;
+    let of_roles = counts.into_iter().filter(|(role, ..)| role != "*").collect::<Vec<_>>();
+    assert_eq!(
+        of_roles,
+        [
+            row("big", json!(2), json!(1), ""),
+            row("kept", json!(2), json!(1), ""),
+            row("reader", json!(3), json!(1), ""),
+            row("regional", json!(2), json!(1), ""),
+        ]
     );
     let refused = replica.post("/platform/plan?attributes=west", As::Token(&admin), &in_domain(&after)).await;
     refused.is_problem(400, "MALFORMED_REQUEST");

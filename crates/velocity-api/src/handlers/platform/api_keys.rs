@@ -32,6 +32,8 @@ use crate::state::Api;
 
 /// How long an old key goes on beside the one that takes its place.
 const OVERLAP: std::time::Duration = std::time::Duration::from_hours(24);
+/// Shortest overlap but none at all: as long as replicas remember a key.
+const SHORTEST_OVERLAP: std::time::Duration = std::time::Duration::from_mins(1);
 /// Longest name in characters.
 const MAX_NAME: usize = 128;
 
@@ -177,15 +179,27 @@ fn read_request(bytes: &[u8], now: Timestamp) -> Result<NewApiKey, ApiError> {
 
 fn read_rotation(bytes: &[u8], now: Timestamp) -> Result<(std::time::Duration, Option<Timestamp>), ApiError> {
     let mut members = Members::read(bytes, &["overlap", "expiresIn"])?;
-    let overlap =
-        members.optional::<String>("overlap", "a duration such as 24h").map_or(Some(OVERLAP), |text| {
-            parse_duration(&text)
-                .map_err(|error| members.wrong("overlap", "duration", error.to_string()))
-                .ok()
-        });
+    let overlap = members.optional::<String>("overlap", "a duration such as 24h");
+    let overlap = overlap.map_or(Some(OVERLAP), |text| read_overlap(&mut members, &text));
     let expires_at =
         read_duration(&mut members, "expiresIn").and_then(|valid| after(&mut members, now, valid));
     members.finish(overlap.map(|overlap| (overlap, expires_at)))
+}
+
+/// Replicas remember a key for a minute: an end before that could not be kept, but for one at once.
+fn read_overlap(members: &mut Members, text: &str) -> Option<std::time::Duration> {
+    match parse_duration(text) {
+        Ok(overlap) if !overlap.is_zero() && overlap < SHORTEST_OVERLAP => {
+            let message = "is shorter than a minute: use 1m or more, or 0s to end the old key at once";
+            members.wrong("overlap", "min", message);
+            None
+        }
+        Ok(overlap) => Some(overlap),
+        Err(error) => {
+            members.wrong("overlap", "duration", error.to_string());
+            None
+        }
+    }
 }
 
 fn check_actor(members: &mut Members, actor: &str) -> bool {
@@ -326,6 +340,9 @@ mod tests {
         assert_eq!(read_rotation(b"{}", now).unwrap(), (OVERLAP, None));
         let read = read_rotation(br#"{"overlap": "0s", "expiresIn": "1d"}"#, now).unwrap();
         assert_eq!(read, (std::time::Duration::ZERO, Some(now + SignedDuration::from_hours(24))));
-        assert!(read_rotation(br#"{"overlap": "-1h"}"#, now).is_err());
+        for overlap in ["-1h", "59s", "soon"] {
+            let body = format!(r#"{{"overlap": "{overlap}"}}"#);
+            assert!(read_rotation(body.as_bytes(), now).is_err(), "{overlap}");
+        }
     }
 }
