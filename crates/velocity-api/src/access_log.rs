@@ -119,7 +119,7 @@ impl Caller {
         let code = Some(*code);
         let detail = Some(format!("{} operations of the request were denied", denied.len()));
         let record_ids = denied.into_iter().filter_map(|(_, id)| id).collect();
-        let event = AccessEvent { code, detail, record_ids, ..event(&self.context) };
+        let event = AccessEvent { record_ids, code, detail, ..event(&self.context) };
         api.database().access_events().denied(event).await;
     }
 

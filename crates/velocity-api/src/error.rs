@@ -146,13 +146,12 @@ impl ApiError {
             Self::Unauthenticated(error) => error.code(),
             Self::NoStrategy { credential_sent: true, .. } => Code::AuthInvalidToken,
             Self::SignIn(error) => error.code(),
-            Self::NoSignIn => Code::RouteNotFound,
             Self::RbacDenied { .. } => Code::RbacDenied,
             Self::AbacDenied(_) => Code::AbacDenied,
             Self::FieldForbidden { .. } | Self::ConflictOnHidden => Code::FieldForbidden,
             Self::SchemaNotFound { .. } => Code::SchemaNotFound,
             Self::SchemaNotReady { .. } | Self::Starting => Code::SchemaNotReady,
-            Self::RouteNotFound { .. } | Self::NotThereYet { .. } => Code::RouteNotFound,
+            Self::RouteNotFound { .. } | Self::NotThereYet { .. } | Self::NoSignIn => Code::RouteNotFound,
             Self::MethodNotAllowed { .. } => Code::MethodNotAllowed,
             Self::Malformed(_) | Self::BodyTooSlow { .. } => Code::MalformedRequest,
             Self::Invalid(_) => Code::ValidationError,
@@ -177,7 +176,7 @@ impl ApiError {
                 let errors = fields.iter().map(|field| FieldError {
                     field: field.clone(),
                     rule: "fieldAccess".to_owned(),
-                    message: "none of your roles may set it".to_owned(),
+                    message: "you may not set it".to_owned(),
                 });
                 Problem::new(self.code(), self.to_string()).with_errors(errors.collect())
             }

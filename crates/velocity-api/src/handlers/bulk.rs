@@ -19,7 +19,7 @@ use velocity_contract::bulk::{
 use velocity_schema::input::{
     InputError, NewRecord, Replacement, parse_create, parse_patch, parse_replace_keeping,
 };
-use velocity_schema::schema::Operation;
+use velocity_schema::schema::{Operation, WriteRights};
 use velocity_schema::{FieldName, Schema, Value, Violation, Violations};
 use velocity_store::codec::{Numbers, write_json_value};
 use velocity_store::records::{
@@ -52,7 +52,7 @@ pub(crate) async fn write_in_bulk(
         writing.session.origin = Origin::Import;
     }
     refuse_hidden_keys(&caller, &request, &operations)?;
-    let (items, refused) = Reading { caller: &caller, writing: &writing, request: &request }.items()?;
+    let (items, refused) = Reading::new(&caller, &writing, &request).items()?;
     let (set, made) = (set_by_items(&items), made_by(&items));
     writing.check_references(set, &made).await?;
     let bulk = Bulk { atomic: request.atomic, conflict: conflict(request.on_conflict), items };
@@ -175,9 +175,34 @@ struct Reading<'r> {
     caller: &'r Caller,
     writing: &'r Writing<'r>,
     request: &'r BulkRequest<'r>,
+    /// Which fields a create, and a change, may set: the same for all operations.
+    create: [WriteRights; 1],
+    update: [WriteRights; 1],
+    either: [WriteRights; 2],
+    /// The fields, by position, that a replace keeps when they are not sent.
+    kept: Vec<bool>,
 }
 
-impl Reading<'_> {
+impl<'r> Reading<'r> {
+    fn new(caller: &'r Caller, writing: &'r Writing<'r>, request: &'r BulkRequest<'r>) -> Self {
+        let (create, update) =
+            (caller.write_rights(Operation::Create), caller.write_rights(Operation::Update));
+        let kept = (0..caller.schema.fields().len()).map(caller.keeps()).collect();
+        Self {
+            caller,
+            writing,
+            request,
+            either: [create.clone(), update.clone()],
+            create: [create],
+            update: [update],
+            kept,
+        }
+    }
+
+    fn keeps(&self, position: usize) -> bool {
+        self.kept.get(position).copied().unwrap_or(true)
+    }
+
     /// The operations read against the schema. What is wrong with an atomic request is reported at once, all of it; what
     /// is forbidden in it comes first.
     fn items(&self) -> Result<(Vec<BulkItem>, Vec<Refused>), ApiError> {
@@ -221,12 +246,12 @@ impl Reading<'_> {
         let told = |body: &RawValue, error| self.writing.told_of_input(body.get().as_bytes(), error);
         Ok(match operation {
             BulkOperation::Create(record) => {
-                let needed: &[Operation] = match self.request.on_conflict {
-                    OnConflict::Update => &[Operation::Create, Operation::Update],
-                    OnConflict::Fail | OnConflict::Skip => &[Operation::Create],
+                let rights: &[WriteRights] = match self.request.on_conflict {
+                    OnConflict::Update => &self.either,
+                    OnConflict::Fail | OnConflict::Skip => &self.create,
                 };
                 let body = record.get().as_bytes();
-                self.caller.may_set(needed, body)?;
+                self.caller.may_set_under(rights, body)?;
                 let mut new = parse_create(schema, body, &mut uuids).map_err(|error| told(record, error))?;
                 if self.request.on_conflict == OnConflict::Update {
                     self.keep_in(&mut new);
@@ -236,7 +261,7 @@ impl Reading<'_> {
             BulkOperation::Update(update) => {
                 let id = id_of(schema, update.id)?;
                 let body = update.data.get().as_bytes();
-                self.caller.may_set(&[Operation::Update], body)?;
+                self.caller.may_set_under(&self.update, body)?;
                 let patch = parse_patch(schema, &id, body);
                 let mut patch = patch.map_err(|error| told(update.data, error))?;
                 patch.expected_version = one_version(patch.expected_version, update.version)?;
@@ -245,8 +270,8 @@ impl Reading<'_> {
             BulkOperation::Upsert(record) => {
                 let id = upserted_id(schema, record)?;
                 let body = record.get().as_bytes();
-                self.caller.may_set(&[Operation::Create, Operation::Update], body)?;
-                let replacement = parse_replace_keeping(schema, &id, body, &self.caller.keeps(), &mut uuids);
+                self.caller.may_set_under(&self.either, body)?;
+                let replacement = parse_replace_keeping(schema, &id, body, &|at| self.keeps(at), &mut uuids);
                 BulkOp::Upsert(replacement.map_err(|error| told(record, error))?)
             }
             BulkOperation::Delete(delete) => {
@@ -257,10 +282,10 @@ impl Reading<'_> {
 
     /// A create that may turn out to replace a record keeps of it what the caller may not set.
     fn keep_in(&self, record: &mut NewRecord) {
-        let keeps = self.caller.keeps();
         let sent = record.sent().to_vec();
         let fields = self.caller.schema.fields().iter().enumerate();
-        let kept = fields.filter(|(at, field)| *at != 0 && !field.system && keeps(*at) && !sent.contains(at));
+        let kept =
+            fields.filter(|(at, field)| *at != 0 && !field.system && self.keeps(*at) && !sent.contains(at));
         record.generated.extend(kept.map(|(at, _)| at));
         record.generated.sort_unstable();
         record.generated.dedup();

@@ -36,15 +36,7 @@ pub(crate) async fn replace_record(
         (None, false) => &[Operation::Create, Operation::Update],
     };
     caller.roles_for_all(operations)?;
-    // Which of them it is, is not known yet: it is refused here where neither would do.
-    let conditions = operations.iter().map(|operation| caller.conditions_hold(*operation));
-    let refused = conditions.collect::<Vec<_>>().into_iter().try_fold(None, |first, held| match held {
-        Ok(()) => Err(()),
-        Err(error) => Ok(first.or(Some(error))),
-    });
-    if let Ok(Some(error)) = refused {
-        return Err(error);
-    }
+    caller.conditions_hold_for_any(operations)?;
     let sent = read_json(&parts.headers, body, JsonKind::Document, &api.config().requests).await?;
     let (body, reason) = take_from_record(&caller.schema, operations, &parts.headers, sent.clone());
     let mut writing = Writing::prepare(&api, &caller, &parts, operations, &sent, reason.as_deref())?;

@@ -277,7 +277,9 @@ fn digest(parts: &Parts, body: &[u8], rights: &[String]) -> [u8; 32] {
         parts.headers.get_all(name).iter().for_each(|value| add(value.as_bytes()));
         add(b"");
     }
-    rights.iter().for_each(|part| add(part.as_bytes()));
+    for part in rights {
+        add(part.as_bytes());
+    }
     hash.finalize().into()
 }
 

@@ -1,6 +1,8 @@
 //! Who may do what, and what is said to those who may not.
 
 use serde_json::json;
+use velocity_access::{Layer, Layers};
+use velocity_api::Config;
 
 use crate::app::App;
 
@@ -93,6 +95,19 @@ async fn a_role_that_may_delete_does_not_widen_what_an_update_reaches() {
     let bulk = json!({ "operations": [{ "update": { "id": east, "data": { "note": "x" } } }, { "delete": { "id": east } }] });
     both.post("/bulk", &bulk).await.is_problem(403, "RBAC_DENIED");
     assert_eq!(app.as_writer().get(&format!("/{east}")).await.data()["version"], 1);
+}
+
+/// What stops it is that the database is told of no role but those that allow the operation.
+#[tokio::test]
+async fn with_all_of_a_callers_roles_a_change_would_reach_further() {
+    let attack = async |layers: Layers| {
+        let app = App::with(crate::app::ORDERS, Config { layers, ..Config::default() }).await;
+        let east = app.as_writer().order("E", "1", Some("east")).await;
+        let both = app.as_actor("mia", &["regional", "admin"], &json!({ "region": "west" }));
+        both.patch(&format!("/{east}"), &json!({ "note": "x" })).await
+    };
+    attack(Layers::all()).await.is_problem(404, "ENTITY_NOT_FOUND");
+    attack(Layers::all().without(Layer::RowFilter)).await.is(200);
 }
 
 #[tokio::test]

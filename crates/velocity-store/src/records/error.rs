@@ -69,8 +69,8 @@ pub enum RecordError {
     /// Rules of the schema do not hold: 400 `VALIDATION_ERROR`.
     #[error(transparent)]
     Validation(#[from] Violations),
-    /// The idempotency key came with another request before: 422 `IDEMPOTENCY_CONFLICT`.
-    #[error("the idempotency key was used for another request")]
+    /// The idempotency key came with another request before, or with other rights: 422 `IDEMPOTENCY_CONFLICT`.
+    #[error("the idempotency key was used for another request, or with other rights")]
     IdempotencyConflict,
     /// Some of many writes failed, which undid them all: each has its own code.
     #[error("{} of the operations failed, which undid them all", failures.len())]
