@@ -127,7 +127,8 @@ impl Drop for Running {
 fn run(client: kube::Client, stored: Arc<Stored>) -> Running {
     let (catalog, readiness, metrics) =
         (CurrentCatalog::default(), Readiness::default(), Metrics::new(Vec::new()));
-    let targets = Targets::new(catalog.clone(), Strategies::default(), readiness.clone(), Arc::clone(&metrics));
+    let targets =
+        Targets::new(catalog.clone(), Strategies::default(), readiness.clone(), Arc::clone(&metrics));
     Running { catalog, metrics, readiness, task: tokio::spawn(informer::run(client, stored, targets)) }
 }
 
@@ -250,12 +251,8 @@ async fn a_blocked_schema_a_strategy_and_a_token_are_all_it_takes_to_serve() {
     record_provisioned(&app.database.owner().await, &provisioned).await.unwrap();
     let blocked = object("order", 2, &spec("order", &["b"]), Some(&hash(&stored)));
     let cluster = cluster(vec![blocked, strategy(&key)]);
-    let targets = Targets::new(
-        app.catalog.clone(),
-        app.strategies.clone(),
-        app.readiness.clone(),
-        app.metrics.clone(),
-    );
+    let targets =
+        Targets::new(app.catalog.clone(), app.strategies.clone(), app.readiness.clone(), app.metrics.clone());
     let specs = Arc::new(StoredSpecs::new(app.database.api_url()).unwrap());
     let running = tokio::spawn(informer::run(cluster.client, specs, targets));
     until("the stored spec", || served(&app.catalog, "order") == Some(hash(&stored))).await;
@@ -283,4 +280,118 @@ async fn a_blocked_schema_a_strategy_and_a_token_are_all_it_takes_to_serve() {
     assert!(tokio::time::timeout(Duration::from_secs(20), refused).await.is_ok(), "the old key still works");
     app.anonymous().bearer(&mint(&other)).get(&listing).await.is(200);
     running.abort();
+}
+
+fn binding(name: &str, actor: &str, roles: &Value) -> Value {
+    json!({
+        "apiVersion": "velocity.sh/v1", "kind": "RoleBinding",
+        "metadata": { "name": name, "namespace": "acme-shop-sales", "uid": name, "resourceVersion": "1" },
+        "spec": { "actor": actor, "roles": roles },
+    })
+}
+
+#[tokio::test]
+async fn a_bad_binding_hurts_only_itself_and_changes_count_at_once() {
+    let bad = json!({ "kind": "RoleBinding", "metadata": { "name": "bad", "namespace": "acme-shop-sales" }, "spec": 7 });
+    let admin = binding("admin", "eve", &json!(["platform-admin"]));
+    let cluster = cluster(vec![bad, admin, binding("good", "ravi", &json!(["writer"]))]);
+    let running = run(cluster.client, Arc::default());
+    until("ready", || running.readiness.missing().is_empty()).await;
+    assert_eq!(running.catalog.bindings().len(), 1);
+    let broken = r#"velocity_informer_broken{kind="RoleBinding"} 2"#;
+    assert!(running.metrics.text().contains(broken), "{}", running.metrics.text());
+
+    let second = binding("second", "rosa", &json!(["reader"]));
+    cluster.events.send(json!({ "type": "ADDED", "object": second })).unwrap();
+    until("the second", || running.catalog.bindings().len() == 2).await;
+    // What is no longer valid gives nothing, whatever it gave before.
+    let spoilt = binding("good", "ravi", &json!(["writer", "platform-admin"]));
+    cluster.events.send(json!({ "type": "MODIFIED", "object": spoilt })).unwrap();
+    until("the first to be gone", || running.catalog.bindings().len() == 1).await;
+    cluster.events.send(json!({ "type": "DELETED", "object": second })).unwrap();
+    until("both to be gone", || running.catalog.bindings().is_empty()).await;
+}
+
+/// A Kubernetes API on which bindings cannot be listed.
+fn without_bindings() -> kube::Client {
+    let service = tower::service_fn(move |request: http::Request<kube::client::Body>| async move {
+        if request.uri().path().ends_with("rolebindings") {
+            return Err(std::io::Error::other("nobody there"));
+        }
+        if request.uri().query().unwrap_or("").contains("watch=true") {
+            std::future::pending::<()>().await;
+        }
+        let list = json!({ "apiVersion": "velocity.sh/v1", "kind": "List", "metadata": { "resourceVersion": "1" }, "items": [] });
+        Ok(http::Response::new(axum::body::Body::from(list.to_string())))
+    });
+    kube::Client::new(service, "default")
+}
+
+#[tokio::test]
+async fn until_the_bindings_have_been_listed_the_api_is_not_ready() {
+    let running = run(without_bindings(), Arc::default());
+    until("the failure is counted", || {
+        running.metrics.text().contains(r#"velocity_informer_errors_total{kind="RoleBinding"}"#)
+    })
+    .await;
+    until("the rest", || running.readiness.missing() == ["bindings"]).await;
+}
+
+fn sign_in() -> Value {
+    json!({
+        "apiVersion": "velocity.sh/v1", "kind": "AuthStrategy",
+        "metadata": { "name": "sign-in", "namespace": "platform", "uid": "o", "resourceVersion": "1" },
+        "spec": { "type": "oidc", "oidc": {
+            "discoveryUrl": "http://127.0.0.1:9/.well-known/openid-configuration", "clientId": "velocity",
+            "clientSecretRef": { "name": "provider", "key": "secret" },
+            "redirectUri": "http://127.0.0.1:9/auth/callback" } },
+    })
+}
+
+fn secret(name: &str, data: &Value) -> Value {
+    json!({ "apiVersion": "v1", "kind": "Secret", "data": data,
+        "metadata": { "name": name, "namespace": "platform", "uid": name, "resourceVersion": "1" } })
+}
+
+#[tokio::test]
+async fn a_strategy_runs_while_its_secret_is_there_and_no_other_secret_is_asked_for() {
+    let cluster = cluster(vec![sign_in(), secret("other", &json!({ "secret": "b3RoZXI=" }))]);
+    let asked = Arc::<std::sync::Mutex<Vec<String>>>::default();
+    let (inner, seen) = (cluster.client.clone(), Arc::clone(&asked));
+    let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+        if request.uri().path().contains("/secrets") {
+            seen.lock().unwrap().push(request.uri().to_string());
+        }
+        let inner = inner.clone();
+        async move { inner.send(request).await }
+    });
+    let (strategies, readiness) = (Strategies::default(), Readiness::default());
+    let targets = Targets::new(
+        CurrentCatalog::default(),
+        strategies.clone(),
+        readiness.clone(),
+        Metrics::new(Vec::new()),
+    );
+    let client = kube::Client::new(service, "default");
+    let task = tokio::spawn(informer::run(client, Arc::<Stored>::default(), targets));
+    // A Secret that is missing holds nobody up but its strategy.
+    until("ready", || readiness.missing().is_empty()).await;
+    assert!(strategies.is_empty());
+
+    let there = secret("provider", &json!({ "secret": "Y29ycmVjdA==" }));
+    cluster.events.send(json!({ "type": "ADDED", "object": there })).unwrap();
+    until("the strategy to run", || strategies.len() == 1).await;
+    let emptied = secret("provider", &json!({ "other": "Y29ycmVjdA==" }));
+    cluster.events.send(json!({ "type": "MODIFIED", "object": emptied })).unwrap();
+    until("the strategy to stop", || strategies.is_empty()).await;
+    cluster.events.send(json!({ "type": "MODIFIED", "object": there })).unwrap();
+    until("the strategy to run again", || strategies.len() == 1).await;
+    cluster.events.send(json!({ "type": "DELETED", "object": there })).unwrap();
+    until("the strategy to stop again", || strategies.is_empty()).await;
+
+    for uri in asked.lock().unwrap().iter() {
+        assert!(uri.starts_with("/api/v1/namespaces/platform/secrets?"), "{uri}");
+        assert!(uri.contains("fieldSelector=metadata.name%3Dprovider"), "{uri}");
+    }
+    task.abort();
 }

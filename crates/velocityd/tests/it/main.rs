@@ -5,9 +5,11 @@
 
 mod access;
 mod admission;
+mod api_keys;
 mod approvals;
 mod approve;
 mod attacks;
+mod can_i;
 mod changes;
 mod dev;
 mod diff;
@@ -15,6 +17,7 @@ mod drift;
 mod evolution;
 mod faults;
 mod first_minutes;
+mod grants;
 mod harness;
 mod import;
 mod kubernetes;
@@ -22,6 +25,7 @@ mod names;
 mod nycflights;
 mod operator;
 mod records;
+mod sign_in;
 mod strategies;
 mod stuck;
 mod takeover;

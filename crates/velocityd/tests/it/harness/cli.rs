@@ -41,6 +41,29 @@ impl Server {
     }
 }
 
+impl Server {
+    /// With an API key instead of a token.
+    pub(crate) fn cli_with_key(&self, name: &str, key: &str) -> Cli {
+        let file = self.folder().join(format!("key-{name}"));
+        std::fs::write(&file, key).unwrap();
+        self.cli_in(name, &format!("apiKeyFile: {}", file.display()))
+    }
+
+    /// In a folder of its own, with this for a credential.
+    pub(crate) fn cli_in(&self, name: &str, credential: &str) -> Cli {
+        let home = self.folder().join(format!("home-{name}"));
+        std::fs::create_dir(&home).unwrap();
+        let path = home.join("config.yaml");
+        let api = &self.endpoints().api;
+        std::fs::write(
+            &path,
+            format!("currentContext: own\ncontexts:\n  - name: own\n    server: {api}\n    {credential}\n"),
+        )
+        .unwrap();
+        Cli { config: Some(path), home }
+    }
+}
+
 impl Cli {
     /// The command, with nothing of the environment that could change it.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
