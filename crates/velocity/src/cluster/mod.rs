@@ -103,6 +103,11 @@ impl Cluster {
         self.call(Method::POST, path, AS_JSON, Some(("application/json", object.to_string()))).await
     }
 
+    /// Puts the object in the place of the version that it names.
+    pub(crate) async fn replace(&self, path: &str, object: &Value) -> Outcome<Answer> {
+        self.call(Method::PUT, path, AS_JSON, Some(("application/json", object.to_string()))).await
+    }
+
     /// Deletes what is at a path.
     pub(crate) async fn delete(&self, path: &str) -> Outcome<Answer> {
         let body = r#"{"apiVersion":"v1","kind":"DeleteOptions","propagationPolicy":"Background"}"#;

@@ -123,44 +123,48 @@ async fn put(
     wanted: &RoleBindingSpec,
 ) -> Outcome<(Binding, &'static str)> {
     let path = kind.object(Some(namespace), name);
+    let query = format!("?fieldManager={FIELD_MANAGER}&fieldValidation=Strict");
     for _ in 0..ATTEMPTS {
-        let done = if let Some(answer) = cluster.find(&path).await? {
-            let before = read(&kind.display(name), &answer.value()?)?;
+        let (outcome, word) = if let Some(answer) = cluster.find(&path).await? {
+            let mut object = answer.value()?;
+            let before = read(&kind.display(name), &object)?;
             let after = joined(&kind.display(name), &before.spec, wanted)?;
             if after == before.spec && before.by_grant {
                 return Ok((before, "unchanged"));
             }
-            let patch = json!({ "metadata": { "resourceVersion": before.version, "labels": label() }, "spec": after });
-            let query = format!("?fieldManager={FIELD_MANAGER}&fieldValidation=Strict");
-            (cluster.merge(&format!("{path}{query}"), &patch).await, "configured")
+            // The whole object: a patch would join attributes that are objects, and take null for "remove".
+            object["spec"] = json!(after);
+            object["metadata"]["labels"][bindings::MADE_BY] = json!(bindings::GRANT);
+            match cluster.replace(&format!("{path}{query}"), &object).await {
+                // It went meanwhile.
+                Err(failure) if failure.exit() == Some(Exit::NotFound) => continue,
+                outcome => (outcome, "configured"),
+            }
         } else {
             let object = json!({
                 "apiVersion": API_VERSION, "kind": kind.kind,
-                "metadata": { "name": name, "namespace": namespace, "labels": label() },
+                "metadata": {
+                    "name": name, "namespace": namespace, "labels": { bindings::MADE_BY: bindings::GRANT },
+                },
                 "spec": wanted,
             });
-            let query = format!("?fieldManager={FIELD_MANAGER}&fieldValidation=Strict");
             let path = format!("{}{query}", kind.collection(Some(namespace)));
             (cluster.create(&path, &object).await, "created")
         };
-        match done {
-            (Ok(answer), word) => return Ok((read(&kind.display(name), &answer.value()?)?, word)),
+        match outcome {
+            Ok(answer) => return Ok((read(&kind.display(name), &answer.value()?)?, word)),
             // Somebody was faster: what they wrote is added to.
-            (Err(failure), _) if failure.exit() == Some(Exit::Conflict) => {}
-            (Err(failure), _) if failure.exit() == Some(Exit::NotFound) => {
+            Err(failure) if failure.exit() == Some(Exit::Conflict) => {}
+            Err(failure) if failure.exit() == Some(Exit::NotFound) => {
                 return Err(failure.while_doing(&format!("granting in {namespace}")).with_help(
                     "the namespace is {org}-{app}-{domain} of the schemas that the roles are for",
                 ));
             }
-            (Err(failure), _) => return Err(failure),
+            Err(failure) => return Err(failure),
         }
     }
     Err(Failure::new(Exit::Conflict, format!("{} changes all the time", kind.display(name)))
         .with_help("try again"))
-}
-
-fn label() -> Value {
-    json!({ bindings::MADE_BY: bindings::GRANT })
 }
 
 fn read(display: &str, object: &Value) -> Outcome<Binding> {

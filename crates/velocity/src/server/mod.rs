@@ -10,9 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use reqwest::{Client, Response, Url};
-use tokio::sync::OnceCell;
 
 pub(crate) use schema_ref::{Schema, visible_schemas};
 #[cfg(test)]
@@ -38,8 +37,6 @@ pub(crate) struct Server {
     client: Client,
     verbose: bool,
     credential: Credential,
-    /// What the credential comes to, once a request has needed it.
-    header: OnceCell<Option<(HeaderName, HeaderValue)>>,
 }
 
 /// A request, before it is sent.
@@ -130,7 +127,7 @@ impl Server {
             ))
         })?;
         let client = http_client(&base)?;
-        Ok(Self { base, client, verbose, credential, header: OnceCell::new() })
+        Ok(Self { base, client, verbose, credential })
     }
 
     /// The base URL, for people.
@@ -193,9 +190,8 @@ impl Server {
             url.query_pairs_mut().extend_pairs(&request.query);
         }
         let mut builder = self.client.request(request.method.clone(), url.clone());
-        if let Some((name, value)) =
-            self.header.get_or_try_init(|| credential::header(&self.credential)).await?
-        {
+        // Each time: a token of a provider may end while a long command runs.
+        if let Some((name, value)) = credential::header(&self.credential).await? {
             builder = builder.header(name, value);
         }
         for (name, value) in &request.headers {

@@ -30,6 +30,7 @@ fn explanation(allowed: &Value) -> Value {
         ],
         "fields": [
             { "field": "id", "read": "clear", "write": true },
+            { "field": "version", "read": "clear", "write": false },
             { "field": "amount", "read": "masked", "write": false, "mask": "range" },
         ] } })
 }
@@ -88,6 +89,7 @@ fn only_a_yes_is_success() {
         api.can("GET /platform/explain", 200, explanation(&allowed));
         let run = home.run("can-i read order --as ravi");
         assert_eq!((run.code, run.stdout.lines().next()), (code, Some(word)), "{}", run.all());
+        assert_eq!(home.run("can-i read order --as ravi -o name").stdout, format!("{word}\n"));
         let run = home.run("can-i read order --as ravi -o json");
         let data: Value = serde_json::from_str(&run.stdout).unwrap();
         assert_eq!((run.code, &data["allowed"]), (code, &allowed));

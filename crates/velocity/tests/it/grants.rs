@@ -61,6 +61,10 @@ fn a_grant_makes_a_binding_and_another_adds_to_it() {
         [json!({ "actor": "Ravi@acme.com", "roles": ["writer", "reader"],
             "attributes": { "level": 3, "region": "west" } })]
     );
+    // An attribute is what it is set to, not what it was before besides.
+    scene.home.run(r#"grant Ravi@acme.com writer --attribute 'level={"a":1}'"#).ok();
+    scene.home.run(r#"grant Ravi@acme.com writer --attribute 'level={"b":2}' --attribute region=null"#).ok();
+    assert_eq!(scene.specs()[0]["attributes"], json!({ "level": { "b": 2 }, "region": null }));
     let again = scene.home.run("grant Ravi@acme.com writer").ok();
     assert!(again.contains(" unchanged\n"), "{again}");
     // Another actor whose name reads the same is another.

@@ -153,7 +153,7 @@ fn credentials_are_shut_out_and_let_in_again() {
     assert!(api.seen("POST /platform/revocations").body.contains(r#""expiresAt":"2099-01-01T00:00:00Z""#));
     insta::assert_snapshot!(home.run("auth revocations").ok(), @r"
     ID   KIND    VALUE   REASON          SINCE                  BY      UNTIL
-    r1   actor   ravi    stolen laptop   2026-01-01T00:00:00Z   admin   lifted
+    r1   actor   ravi    stolen laptop   2026-01-01T00:00:00Z   admin   no end
     ");
     assert_eq!(home.run("auth revocations -o name").ok(), "r1\n");
     assert_eq!(home.run("auth restore r1").ok(), "revocation r1 lifted\n");

@@ -18,7 +18,7 @@ pub(crate) enum Command {
     /// Print a token for a development server
     Token(token::Args),
     /// Show who the server takes you for
-    Whoami,
+    Whoami(whoami::Args),
     /// Shut out an actor, a token, a session or a key, at once and everywhere
     Revoke(revocation::Revoke),
     /// List what is shut out
@@ -32,7 +32,7 @@ pub(super) async fn run(session: &Session, command: Command) -> Outcome {
         Command::Login(args) => login::run(session, &args).await,
         Command::Logout => logout::run(session).await,
         Command::Token(args) => token::run(session, &args),
-        Command::Whoami => whoami::run(session).await,
+        Command::Whoami(args) => whoami::run(session, &args).await,
         Command::Revoke(args) => revocation::revoke(session, &args).await,
         Command::Revocations => revocation::list(session).await,
         Command::Restore(args) => revocation::restore(session, &args).await,

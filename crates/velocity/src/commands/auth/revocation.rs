@@ -105,7 +105,7 @@ pub(super) async fn list(session: &Session) -> Outcome {
     }
     let mut table = Table::new(["ID", "KIND", "VALUE", "REASON", "SINCE", "BY", "UNTIL"]);
     for one in &all {
-        let until = one.expires_at.as_deref().unwrap_or("lifted");
+        let until = one.expires_at.as_deref().unwrap_or("no end");
         table.row([
             &*one.id,
             one.kind.as_str(),

@@ -10,8 +10,19 @@ use crate::output::table::Table;
 use crate::server::Request;
 use crate::session::Session;
 
-pub(super) async fn run(session: &Session) -> Outcome {
-    let reply = session.server()?.send(&Request::get("/auth/whoami")).await?;
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Under this AuthStrategy: NAMESPACE/NAME [default: the installation's]
+    #[arg(long, value_name = "STRATEGY")]
+    strategy: Option<String>,
+}
+
+pub(super) async fn run(session: &Session, args: &Args) -> Outcome {
+    let mut request = Request::get("/auth/whoami");
+    if let Some(strategy) = &args.strategy {
+        request = request.query("strategy", strategy.as_str());
+    }
+    let reply = session.server()?.send(&request).await?;
     if session.out.is_structured() {
         return session.out.value(&reply.data()?);
     }

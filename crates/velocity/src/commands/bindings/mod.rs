@@ -142,7 +142,7 @@ pub(super) fn held(bindings: &[Binding], now: Timestamp) -> Table {
 
 /// Until when it holds, for people.
 pub(super) fn until(binding: &Binding, now: Timestamp) -> String {
-    let end = binding.spec.expires_at.as_deref().unwrap_or("revoked");
+    let end = binding.spec.expires_at.as_deref().unwrap_or("no end");
     match &binding.refused {
         Some(why) => format!("refused: {why}"),
         None if binding.is_over(now) => format!("over since {end}"),

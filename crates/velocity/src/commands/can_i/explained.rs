@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use velocity_contract::administration::{Allowed, Explanation, LayerVerdict, Verdict};
+use velocity_contract::administration::{Allowed, Explanation, FieldRight, LayerVerdict, Verdict};
 
 use crate::output::Out;
 use crate::output::style::Color;
@@ -31,11 +31,21 @@ pub(super) fn page(out: &Out, explanation: &Explanation) -> String {
     page
 }
 
-fn answer(color: Color, allowed: Allowed) -> String {
+/// The answer alone.
+pub(super) fn word(allowed: Allowed) -> &'static str {
     match allowed {
-        Allowed::Yes => color.green("yes"),
-        Allowed::No => color.red("no"),
-        Allowed::Depends => color.yellow("depends"),
+        Allowed::Yes => "yes",
+        Allowed::No => "no",
+        Allowed::Depends => "depends",
+    }
+}
+
+fn answer(color: Color, allowed: Allowed) -> String {
+    let word = word(allowed);
+    match allowed {
+        Allowed::Yes => color.green(word),
+        Allowed::No => color.red(word),
+        Allowed::Depends => color.yellow(word),
     }
 }
 
@@ -86,11 +96,16 @@ fn remedies(explanation: &Explanation) -> Vec<(String, String)> {
         .collect()
 }
 
+/// Nobody sets them, which is no news.
+const KEPT_BY_PLATFORM: [&str; 5] = ["version", "created_at", "created_by", "updated_at", "updated_by"];
+
 /// The fields that are not simply open; all with `-o wide`.
 fn fields(out: &Out, explanation: &Explanation) -> String {
     let mut table = Table::new(["  FIELD", "READ", "WRITE"]);
-    let shown =
-        explanation.fields.iter().filter(|field| out.is_wide() || field.read != "clear" || !field.write);
+    let is_news = |field: &FieldRight| {
+        field.read != "clear" || !(field.write || KEPT_BY_PLATFORM.contains(&field.field.as_str()))
+    };
+    let shown = explanation.fields.iter().filter(|field| out.is_wide() || is_news(field));
     let mut any = false;
     for field in shown {
         any = true;

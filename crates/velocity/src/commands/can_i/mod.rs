@@ -13,6 +13,7 @@ use velocity_contract::page::Data;
 
 use super::{bindings, options};
 use crate::failure::{Exit, Failure, Outcome};
+use crate::output::format::Format;
 use crate::server::{Request, Schema, Server};
 use crate::session::Session;
 
@@ -90,6 +91,8 @@ pub(super) async fn run(session: &Session, args: &Args) -> Outcome<ExitCode> {
         .map_err(|error| Failure::failed(format!("the server's explanation cannot be read: {error}")))?;
     if session.out.is_structured() {
         session.out.value(&reply.data()?)?;
+    } else if session.out.format == Some(Format::Name) {
+        session.out.line(explained::word(body.data.allowed))?;
     } else {
         session.out.text(&explained::page(&session.out, &body.data))?;
     }
