@@ -177,6 +177,7 @@ impl Targets {
             "token" => {
                 let header = [b"Bearer ".as_slice(), bytes].concat();
                 let known = self.corpus(target).iter().any(|token| token.as_bytes() == bytes.trim_ascii());
+                let known = known && HeaderValue::from_bytes(bytes).is_ok();
                 assert_eq!(self.ask(&self.tokens, AUTHORIZATION, &header), known);
             }
             "claims" => {
@@ -186,7 +187,9 @@ impl Targets {
             "header" => drop(self.ask(&self.tokens, AUTHORIZATION, bytes)),
             "api key" => {
                 let identified = self.ask(&self.keys, HeaderName::from_static("x-api-key"), bytes);
-                assert_eq!(identified, bytes.trim_ascii() == self.api_key.as_bytes());
+                let known =
+                    bytes.trim_ascii() == self.api_key.as_bytes() && HeaderValue::from_bytes(bytes).is_ok();
+                assert_eq!(identified, known);
                 assert!(!is_key(bytes) || bytes.is_ascii());
             }
             "cookie" => {
