@@ -187,9 +187,8 @@ impl Targets {
             "header" => drop(self.ask(&self.tokens, AUTHORIZATION, bytes)),
             "api key" => {
                 let identified = self.ask(&self.keys, HeaderName::from_static("x-api-key"), bytes);
-                let known =
-                    bytes.trim_ascii() == self.api_key.as_bytes() && HeaderValue::from_bytes(bytes).is_ok();
-                assert_eq!(identified, known);
+                // The good one may have to wait its turn, as all from this address do.
+                assert!(!identified || bytes.trim_ascii() == self.api_key.as_bytes());
                 assert!(!is_key(bytes) || bytes.is_ascii());
             }
             "cookie" => {
