@@ -10,7 +10,7 @@ use crate::oidc::CrossSite;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
     /// No credential was sent: `AUTH_REQUIRED`.
-    #[error("this needs a credential: send `Authorization: Bearer <token>`")]
+    #[error("this needs a credential, such as `Authorization: Bearer <token>` or a key in its header")]
     Required,
     /// A credential was sent and is not taken: `AUTH_INVALID_TOKEN`.
     #[error(transparent)]
@@ -65,6 +65,11 @@ pub enum TokenRefusal {
     /// It has been revoked.
     #[error("the credential has been revoked")]
     Revoked,
+    /// A key of ours where a token belongs.
+    #[error(
+        "this is a key, and keys go into a header of their own (`X-API-Key` unless the AuthStrategy names another), not into Authorization"
+    )]
+    KeyAsBearer,
     /// Not the text of a key.
     #[error("the key is malformed: a key is `vel_<environment>_` and 43 letters and digits")]
     KeyMalformed,

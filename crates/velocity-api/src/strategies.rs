@@ -142,9 +142,12 @@ fn refusal(candidates: &Candidates, credentials: &Credentials<'_>) -> AuthError 
     if let Candidates::One(_) = candidates {
         return reasons.next().unwrap_or(AuthError::Required);
     }
-    // Each member says why it is not its own; together that is one thing.
-    let first = reasons.find(|reason| *reason != AuthError::Required);
-    first.map_or(AuthError::Required, |_| TokenRefusal::NotRecognised.into())
+    // Each member says why it is not its own; together that is one thing, unless they all know better.
+    match reasons.find(|reason| *reason != AuthError::Required) {
+        Some(AuthError::InvalidToken(TokenRefusal::KeyAsBearer)) => TokenRefusal::KeyAsBearer.into(),
+        Some(_) => TokenRefusal::NotRecognised.into(),
+        None => AuthError::Required,
+    }
 }
 
 #[cfg(test)]

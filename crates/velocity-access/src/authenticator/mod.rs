@@ -8,6 +8,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use velocity_schema::schema::StrategyRef;
 
+use crate::api_key::is_key;
 use crate::credential_store::{CredentialStore, EmptyStore};
 use crate::credentials::Credentials;
 use crate::error::{AuthError, TokenRefusal};
@@ -116,6 +117,9 @@ impl Authenticator {
 
     /// Why this strategy recognises none of these credentials.
     pub fn why_not(&self, credentials: &Credentials<'_>) -> AuthError {
+        if credentials.bearer().is_ok_and(is_key) {
+            return TokenRefusal::KeyAsBearer.into();
+        }
         match &self.running {
             Running::Jwt(_) => jwt::why_not(credentials),
             Running::Oidc(_) => match credentials.bearer() {

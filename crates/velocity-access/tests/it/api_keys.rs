@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Method};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -108,6 +109,20 @@ async fn keys_come_in_their_header_once_and_nowhere_else() {
     }
     let twice = [("x-service-key", &*key), ("x-service-key", &*key)];
     assert_eq!(world.send(&twice, None, now()).await, refused(TokenRefusal::AmbiguousHeader));
+}
+
+#[tokio::test]
+async fn a_key_that_is_sent_as_a_token_is_told_where_it_goes() {
+    let world = World::new(json!({}));
+    let key = world.key("k1", |_| {});
+    let headers = HeaderMap::from_iter([(AUTHORIZATION, format!("Bearer {key}").parse().unwrap())]);
+    let credentials = Credentials { headers: &headers, method: &Method::GET, ip: None };
+    let signer = crate::signer::Signer::new(jsonwebtoken::Algorithm::EdDSA, "k");
+    for authenticator in [&world.authenticator, &crate::signer::trusting(&signer)] {
+        assert_eq!(authenticator.authenticate(&credentials, now()).await, Ok(None));
+        assert_eq!(authenticator.why_not(&credentials), TokenRefusal::KeyAsBearer.into());
+    }
+    assert_eq!(world.store.lookups(), 0);
 }
 
 #[tokio::test]
