@@ -135,9 +135,20 @@ fn check_immutable(object: &Value, old: Option<&Value>, fields: &[&str], errors:
     }
 }
 
+/// The most bytes in a Secret.
+const SECRET_BYTES: usize = 1024 * 1024;
+
 fn check_secret(object: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let mut errors = Vec::new();
     check_keys(object, "data", &mut errors);
+    // Base64 has four letters for three bytes, the last ones filled up.
+    let bytes = |text: &str| {
+        (text.len() / 4 * 3).saturating_sub(text.bytes().rev().take_while(|b| *b == b'=').count())
+    };
+    let entries = object["data"].as_object().into_iter().flat_map(Map::values);
+    if entries.filter_map(Value::as_str).map(bytes).sum::<usize>() > SECRET_BYTES {
+        errors.push(FieldError::too_long("data", SECRET_BYTES as u64));
+    }
     if old.is_some_and(|old| old["type"] != object["type"]) {
         errors.push(FieldError::invalid("type", object["type"].clone(), "field is immutable"));
     }

@@ -126,6 +126,47 @@ async fn secrets_and_config_maps() {
     .await;
 }
 
+/// What a Secret of an oidc strategy goes through.
+#[tokio::test]
+#[ignore = "compares with another server: make test-kubernetes"]
+async fn a_secret_from_its_first_day_to_its_last() {
+    let fixed = json!({"immutable": true, "stringData": {"secret": "one"}});
+    agree(&[
+        step(
+            "POST secrets",
+            secret("s", &json!({"type": "Opaque", "stringData": {"secret": "one", "other": "x"}})),
+        ),
+        step("PUT secrets/s", secret("s", &json!({"type": "Opaque", "stringData": {"secret": "two"}}))),
+        step("MERGE secrets/s", json!({"stringData": {"secret": "three"}})),
+        step("MERGE secrets/s", json!({"data": {"other": null}})),
+        step("STRATEGIC secrets/s", json!({"data": {"secret": "Zm91cg=="}})),
+        step("JSON secrets/s", json!([{"op": "replace", "path": "/data/secret", "value": "Zml2ZQ=="}])),
+        step("APPLY secrets/s?fieldManager=m", secret("s", &json!({"stringData": {"secret": "six"}}))),
+        step(
+            "APPLY secrets/s?fieldManager=m&force=true",
+            secret("s", &json!({"stringData": {"secret": "six"}})),
+        ),
+        step("MERGE secrets/s", json!({"type": "other"})),
+        ask("GET secrets?fieldSelector=metadata.name%3Ds"),
+        ask("GET secrets?fieldSelector=metadata.name%3Dnone"),
+        ask("GET secrets?watch=1&resourceVersion=$rv1&timeoutSeconds=1&fieldSelector=metadata.name%3Ds"),
+        step("POST secrets", secret("fixed", &fixed)),
+        step("MERGE secrets/fixed", json!({"stringData": {"secret": "two"}})),
+        step("MERGE secrets/fixed", json!({"stringData": {"secret": "one"}})),
+        step("MERGE secrets/fixed", json!({"immutable": null})),
+        step("PUT secrets/fixed", secret("fixed", &json!({"stringData": {"secret": "one"}}))),
+        step("POST secrets", secret("t", &json!({"stringData": ["a"]}))),
+        step("POST secrets", secret("t", &json!({"stringData": {"a/b": "x"}}))),
+        step("POST secrets", secret("t", &json!({"bogus": 1}))),
+        step("POST secrets?fieldValidation=Strict", secret("t", &json!({"bogus": 1}))),
+        step("POST secrets", secret("big", &json!({"stringData": {"a": "x".repeat(1024 * 1024 + 1)}}))),
+        step("POST secrets", secret("Upper", &json!({}))),
+        ask("DELETE secrets/fixed"),
+        ask("TABLE secrets"),
+    ])
+    .await;
+}
+
 fn event(name: &str, more: &Value) -> Value {
     let mut object = json!({
         "apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {"name": name},
