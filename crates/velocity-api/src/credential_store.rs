@@ -110,13 +110,11 @@ impl Inner {
         let mut connection = connection
             .map_err(|_| StoreUnavailable::new("no connection in time"))?
             .map_err(|error| unavailable(&error))?;
-        match tokio::time::timeout(PATIENCE, question(&mut connection)).await {
-            Ok(answer) => answer.map_err(|error| unavailable(&error)),
-            Err(_) => {
-                connection.abandon();
-                Err(StoreUnavailable::new("no answer in time"))
-            }
-        }
+        let Ok(answer) = tokio::time::timeout(PATIENCE, question(&mut connection)).await else {
+            connection.abandon();
+            return Err(StoreUnavailable::new("no answer in time"));
+        };
+        answer.map_err(|error| unavailable(&error))
     }
 }
 

@@ -107,11 +107,9 @@ pub struct AccessChange {
     /// How many records somebody sees who holds this role alone, as things are; null where that is not known, which `note`
     /// explains. Absent where it is not about what is read, and where nobody counted.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "null_too")]
-    #[expect(clippy::option_option, reason = "absent and null are two things")]
     pub rows_before: Option<Option<i64>>,
     /// The same once this is applied.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "null_too")]
-    #[expect(clippy::option_option, reason = "absent and null are two things")]
     pub rows_after: Option<Option<i64>>,
     /// Why there is no number, or what to know about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -104,3 +104,30 @@ pub(super) fn to_the_log(row: &AccessEventRow, told: &Told) {
     let event = serde_json::to_string(row).unwrap_or_default();
     tracing::error!(access.event = event, "an access event could not be written to the database");
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::access_events::AccessEvent;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_given_up_request_and_an_ended_process_could_not_write_is_counted() {
+        let pool = OwnerPool::new("postgres://nobody@127.0.0.1:1/none", 1).unwrap();
+        let queue = Queue::start(pool, AccessEventLimits { queued: 1, counted: 1 });
+        let row = || AccessEvent::default().row(velocity_store::platform::AccessEventKind::Denied);
+        queue.push(row()).await;
+        // The writer has the first one in its hands.
+        while queue.counters().queued > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        queue.push(row()).await;
+        assert!(tokio::time::timeout(Duration::from_secs(1), queue.push(row())).await.is_err());
+        assert_eq!(queue.counters(), EventCounters { queued: 1, written: 0, lost: 1 });
+        queue.drain().await;
+        assert_eq!(queue.counters().lost, 3);
+        queue.push(row()).await;
+        assert_eq!(queue.counters().lost, 4, "nothing waits for a writer that has ended");
+    }
+}

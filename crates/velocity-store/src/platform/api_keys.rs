@@ -166,25 +166,25 @@ pub async fn revoke_api_key(client: &Client, by: &Acting, id: &str) -> Result<bo
 
 /// The keys of an actor, or of everyone; the newest first.
 pub async fn list_api_keys(client: &Client, actor: Option<&str>) -> Result<Vec<ListedApiKey>, AccessError> {
-    listed(client, "($1::text is null or actor = $1)", &actor).await
+    listed(client, "($1::text is null or actor = $1)", actor).await
 }
 
 /// One key as it is listed.
 pub async fn api_key_by_id(client: &Client, id: &str) -> Result<Option<ListedApiKey>, AccessError> {
-    Ok(listed(client, "id = $1", &Some(id)).await?.pop())
+    Ok(listed(client, "id = $1", Some(id)).await?.pop())
 }
 
 async fn listed(
     client: &Client,
     condition: &str,
-    value: &Option<&str>,
+    value: Option<&str>,
 ) -> Result<Vec<ListedApiKey>, AccessError> {
     let sql = format!(
         "select to_jsonb(k) from (select id, name, actor, roles, attributes, scopes, created_at, created_by, expires_at,
            ends_at, replaced_by, revoked_at, last_used_at, host(last_used_ip) as last_used_ip
          from platform.api_keys where {condition} order by created_at desc, id) k"
     );
-    let rows = client.query(&sql, &[value]).await?;
+    let rows = client.query(&sql, &[&value]).await?;
     rows.iter().map(|row| Ok(serde_json::from_value(row.get(0))?)).collect()
 }
 

@@ -32,13 +32,11 @@ impl Members {
     /// A member that may be left out; null is as good as that.
     pub(super) fn optional<T: DeserializeOwned>(&mut self, name: &str, wanted: &str) -> Option<T> {
         let value = self.members.remove(name).filter(|value| !value.is_null())?;
-        match serde_json::from_value(value) {
-            Ok(value) => Some(value),
-            Err(_) => {
-                self.wrong(name, "type", format!("must be {wanted}"));
-                None
-            }
+        let read = serde_json::from_value(value).ok();
+        if read.is_none() {
+            self.wrong(name, "type", format!("must be {wanted}"));
         }
+        read
     }
 
     /// A text that must be there and not be blank.
