@@ -298,7 +298,7 @@ async fn a_bad_binding_hurts_only_itself_and_changes_count_at_once() {
     let running = run(cluster.client, Arc::default());
     until("ready", || running.readiness.missing().is_empty()).await;
     assert_eq!(running.catalog.bindings().len(), 1);
-    let broken = r#"velocity_informer_broken{kind="RoleBinding"} 2"#;
+    let broken = r#"velocity_informer_broken_objects{kind="RoleBinding"} 2"#;
     assert!(running.metrics.text().contains(broken), "{}", running.metrics.text());
 
     let second = binding("second", "rosa", &json!(["reader"]));
