@@ -77,6 +77,8 @@ pub struct Inner {
     lookups: Semaphore,
     /// The sessions that are being refreshed here, by id.
     refreshing: Cache<String, Arc<Mutex<()>>>,
+    /// The sessions whose refresh has failed here a moment ago: nobody waits for a replica that will not come.
+    failed: Cache<String, ()>,
     places: Arc<Semaphore>,
 }
 
@@ -115,6 +117,7 @@ impl Oidc {
             known,
             lookups: Semaphore::new(LOOKUPS),
             refreshing,
+            failed: Cache::builder().max_capacity(KNOWN).time_to_live(refresh::CLAIM).build(),
             places: Arc::new(Semaphore::new(SIGN_INS)),
         })))
     }

@@ -24,6 +24,8 @@ use crate::identity::{ActorType, Credential, Identity, IdentityParts};
 
 /// How long a replica may take that has claimed a refresh. Also how long nobody tries again after one failed.
 const CLAIM_SECONDS: i64 = 10;
+/// The same.
+pub(super) const CLAIM: Duration = Duration::from_secs(10);
 /// How long a request waits for the refresh of another replica.
 const WAIT: Duration = Duration::from_secs(3);
 /// How often it looks meanwhile.
@@ -120,6 +122,8 @@ impl Oidc {
             Err(error) => {
                 if error == TokenRefusal::SessionEnded.into() {
                     self.end(&claimed.id).await?;
+                } else {
+                    self.failed.insert(claimed.id, ());
                 }
                 Err(error)
             }
@@ -235,7 +239,7 @@ impl Oidc {
             if now.as_second() < kept.ends {
                 return Ok(session);
             }
-            if Instant::now() >= until {
+            if Instant::now() >= until || self.failed.contains_key(&session.id) {
                 return Err(TokenRefusal::ProviderUnavailable.into());
             }
             tokio::time::sleep(LOOK_EVERY).await;

@@ -145,6 +145,18 @@ mod tests {
         assert_ne!(key.seal(Kind::Login, "c", b"x").unwrap(), key.seal(Kind::Login, "c", b"x").unwrap());
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_comes_back_instead_opens_nothing_and_hurts_nobody(
+            text in "[A-Za-z0-9_.-]{0,80}", bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..80)
+        ) {
+            let key = sealer(1);
+            let _ = named_strategy(&text);
+            proptest::prop_assert_eq!(key.open_text(Kind::Login, "a", &text), None);
+            proptest::prop_assert_eq!(key.open(Kind::Tokens, "a", &bytes), None);
+        }
+    }
+
     #[test]
     fn a_sealed_text_names_its_strategy_and_opens_for_no_other() {
         let key = sealer(1);

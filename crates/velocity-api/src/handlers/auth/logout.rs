@@ -33,16 +33,15 @@ pub(crate) async fn log_out(State(api): State<Api>, request: Request<Body>) -> R
     let shown = credentials(&parts);
     let found = match api.strategies().any_oidc() {
         None => LoggedOut::NoSession,
-        Some(oidc) => match oidc.log_out(&shown).await? {
-            LoggedOut::Elsewhere(name) => match strategy::of_name(&api, &name) {
-                Some(its) => its.log_out(&shown).await?,
-                None => {
-                    let strategy = strategy::parse(&name);
-                    return Err(ApiError::NoStrategy { strategy, credential_sent: true });
-                }
-            },
-            found => found,
-        },
+        Some(oidc) => oidc.log_out(&shown).await?,
+    };
+    let found = match found {
+        LoggedOut::Elsewhere(name) => {
+            let strategy = strategy::parse(&name);
+            let missing = ApiError::NoStrategy { strategy, credential_sent: true };
+            strategy::of_name(&api, &name).ok_or(missing)?.log_out(&shown).await?
+        }
+        found => found,
     };
     let provider_logout_url = match found {
         LoggedOut::Ended { provider } => provider,

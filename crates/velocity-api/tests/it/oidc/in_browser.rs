@@ -230,7 +230,7 @@ async fn a_program_is_let_in_by_a_person_in_a_browser() {
     browser.click("button[type=submit]").await;
     browser.click("button[autofocus]").await;
     browser.sign_in_at_provider("ravi").await;
-    let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let until = std::time::Instant::now() + std::time::Duration::from_mins(1);
     let done = loop {
         let progress = device(json!({ "deviceCode": login["deviceCode"] })).await;
         if progress["status"] == "complete" {
