@@ -235,6 +235,10 @@ async fn every_layer_says_why() {
     for name in ["rowFilter", "rls"] {
         assert_eq!(layer(&reply, name)["verdict"], "deny", "{reply}");
     }
+    let both = regional.replace("REGION", "west").replace("roles=regional", "roles=regional,writer");
+    let reply = explain(&format!("{both}&id={id}")).await;
+    let rule = "regional: record.region == actor.attributes.region; writer: no filter";
+    assert_eq!(layer(&reply, "rowFilter")["rule"], rule, "which role lets the record through");
     let names: Vec<&Value> =
         reply["layers"].as_array().unwrap().iter().map(|layer| &layer["layer"]).collect();
     let all = [

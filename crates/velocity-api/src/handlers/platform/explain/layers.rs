@@ -5,11 +5,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use velocity_access::{Decision, Subject};
 use velocity_contract::administration::{LayerVerdict, Verdict};
-use velocity_schema::cel::RequestView;
+use velocity_schema::cel::{ActorView, RequestView};
 use velocity_schema::field::Reference;
 use velocity_schema::schema::Operation;
 use velocity_schema::spec::OnDelete;
-use velocity_schema::{Schema, SchemaPath};
+use velocity_schema::{Schema, SchemaPath, Value};
 use velocity_store::platform::{ListedApiKey, list_revocations};
 use velocity_store::records::RecordError;
 
@@ -237,6 +237,30 @@ fn may(
     }
     let request = RequestView { operation: operation.as_str(), ..request };
     there.abac(operation, None, request).err().map(|denied| denied.to_string())
+}
+
+/// Which of the actor's roles let the record through the row filters, each with its filter.
+pub(super) fn let_through(subject: &Subject, operation: Operation, record: &[Value]) -> Option<String> {
+    let Decision::Allowed { effective_roles } = subject.roles_for(operation) else { return None };
+    let roles: Vec<String> = effective_roles.into_iter().map(str::to_owned).collect();
+    let attributes = subject.attributes_json(&[operation]);
+    let actor = ActorView {
+        id: subject.identity().actor(),
+        actor_type: subject.identity().actor_type().name(),
+        roles: &roles,
+        attributes: &attributes,
+    };
+    let filters = subject.schema().access().row_filters();
+    let passed = roles.iter().filter_map(|role| {
+        let mut own = filters.iter().filter(|filter| filter.role == *role).peekable();
+        if own.peek().is_none() {
+            return Some(format!("{role}: no filter"));
+        }
+        let filter = own.find(|filter| filter.condition.evaluate(record, Some(actor)) == Ok(true))?;
+        Some(format!("{role}: {}", filter.condition.source()))
+    });
+    let passed: Vec<String> = passed.collect();
+    (!passed.is_empty()).then(|| passed.join("; "))
 }
 
 /// What the database itself says of the record, asked as the actor would ask it; `None` where there is nothing to ask.

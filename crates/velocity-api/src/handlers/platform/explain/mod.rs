@@ -46,6 +46,7 @@ pub(crate) async fn explain(
                 Some(asked) => asked,
                 None => shown(verdict),
             },
+            "rowFilter" => by_role(shown(verdict), &subject, operation, values.as_deref()),
             _ => shown(verdict),
         };
         verdicts.push(verdict);
@@ -76,6 +77,22 @@ pub(crate) async fn explain(
             fields: fields(&subject, operation),
         },
     }))
+}
+
+/// The row filters' verdict with the roles that let the record through.
+fn by_role(
+    verdict: contract::LayerVerdict,
+    subject: &Subject,
+    operation: Operation,
+    record: Option<&[velocity_schema::Value]>,
+) -> contract::LayerVerdict {
+    match record {
+        Some(record) if verdict.verdict == contract::Verdict::Allow && !subject.is_platform_admin() => {
+            let rule = layers::let_through(subject, operation, record).or(verdict.rule);
+            contract::LayerVerdict { rule, ..verdict }
+        }
+        _ => verdict,
+    }
 }
 
 /// The record that is asked about, as an administrator sees it. One that was deleted can only be restored, and is not shown.
