@@ -149,21 +149,8 @@ impl Targets {
         texts.iter().map(ToString::to_string).collect()
     }
 
-    fn with_header<T>(
-        &self,
-        name: HeaderName,
-        bytes: &[u8],
-        read: impl Fn(&Credentials<'_>) -> T,
-    ) -> Option<T> {
-        // What no header can hold does not reach us.
-        let value = HeaderValue::from_bytes(bytes).ok()?;
-        let headers = HeaderMap::from_iter([(name, value)]);
-        let ip: IpAddr = "192.0.2.1".parse().unwrap();
-        Some(read(&Credentials { headers: &headers, method: &Method::POST, ip: Some(ip) }))
-    }
-
     fn ask(&self, authenticator: &Authenticator, name: HeaderName, bytes: &[u8]) -> bool {
-        let identified = self.with_header(name, bytes, |credentials| {
+        let identified = with_header(name, bytes, |credentials| {
             let outcome = self.runtime.block_on(authenticator.authenticate(credentials, now()));
             let _ = authenticator.why_not(credentials).to_string();
             matches!(outcome, Ok(Some(_)))
@@ -192,7 +179,7 @@ impl Targets {
                 assert!(!is_key(bytes) || bytes.is_ascii());
             }
             "cookie" => {
-                let found = self.with_header(COOKIE, bytes, |credentials| {
+                let found = with_header(COOKIE, bytes, |credentials| {
                     credentials
                         .cookie(SESSION_COOKIE)
                         .ok()
@@ -202,13 +189,11 @@ impl Targets {
                 assert_ne!(found, Some(true));
             }
             "forwarded for" => {
-                let client =
-                    self.with_header(HeaderName::from_static("x-forwarded-for"), bytes, |credentials| {
-                        let peer =
-                            |peer: &str| self.proxies.client(peer.parse().unwrap(), credentials.headers);
-                        assert_eq!(peer("192.0.2.1"), Some("192.0.2.1".parse().unwrap()));
-                        peer("10.0.0.1")
-                    });
+                let client = with_header(HeaderName::from_static("x-forwarded-for"), bytes, |credentials| {
+                    let peer = |peer: &str| self.proxies.client(peer.parse().unwrap(), credentials.headers);
+                    assert_eq!(peer("192.0.2.1"), Some("192.0.2.1".parse().unwrap()));
+                    peer("10.0.0.1")
+                });
                 assert!(client.flatten().is_none_or(|ip| ip.to_canonical() == ip));
             }
             "scope" => {
@@ -230,6 +215,14 @@ impl Targets {
             }
         }
     }
+}
+
+fn with_header<T>(name: HeaderName, bytes: &[u8], read: impl Fn(&Credentials<'_>) -> T) -> Option<T> {
+    // What no header can hold does not reach us.
+    let value = HeaderValue::from_bytes(bytes).ok()?;
+    let headers = HeaderMap::from_iter([(name, value)]);
+    let ip: IpAddr = "192.0.2.1".parse().unwrap();
+    Some(read(&Credentials { headers: &headers, method: &Method::POST, ip: Some(ip) }))
 }
 
 fn setting(name: &str, otherwise: u64) -> u64 {
