@@ -29,7 +29,7 @@ if [ -n "${install:-}" ] && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/nul
   if [ ${#wanted[@]} -gt 0 ]; then
     echo "installing ${wanted[*]}" >&2
     export DEBIAN_FRONTEND=noninteractive
-    { apt-get -qq update && apt-get -qq install -y --no-install-recommends "${wanted[@]}"; } >/dev/null 2>&1 ||
+    { timeout 120 apt-get -qq update && timeout 300 apt-get -qq install -y --no-install-recommends "${wanted[@]}"; } >/dev/null 2>&1 ||
       echo "apt-get could not install ${wanted[*]}" >&2
     find_tools
   fi
@@ -50,7 +50,11 @@ if [ "$suites" != protocol ] && { [ -z "$chromium" ] || [ -z "$chromedriver" ]; 
   echo 'make test-oidc: the tests in a browser are skipped' >&2
   suites=protocol
 fi
-VELOCITY_OIDC_TOOLS=$(scripts/oidc-tools.sh)
+if ! VELOCITY_OIDC_TOOLS=$(scripts/oidc-tools.sh); then
+  [ -n "$optional" ] || exit 1
+  echo 'make test-oidc: skipped, the provider could not be installed; nothing of sign-in was tested' >&2
+  exit 0
+fi
 export VELOCITY_OIDC_TOOLS VELOCITY_CHROMIUM=$chromium VELOCITY_CHROMEDRIVER=$chromedriver
 # Its sandbox refuses root, who runs tests in containers.
 if [ "$(id -u)" -eq 0 ]; then export VELOCITY_CHROMIUM_NO_SANDBOX=1; fi
