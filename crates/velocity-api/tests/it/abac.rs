@@ -227,3 +227,43 @@ async fn a_replay_is_not_judged_by_what_the_first_write_left() {
     let again = keyed.patch("/o", &json!({"state": "closed"})).await.is(200);
     assert_eq!((again.header("idempotent-replay"), &again.body), ("true", &first.body));
 }
+
+const DOORS: &str = r#"
+org: acme
+app: house
+domain: DOMAIN
+object: door
+version: v1
+fields:
+  - { name: id, type: string }
+  - { name: open, type: boolean, default: false }
+access:
+  roles: { create: [keeper], read: [keeper], update: [keeper] }
+  abac:
+    - { operations: [update], condition: "request.ip.startsWith('10.1.')", message: not from there }
+    - { operations: [create], condition: "request.time > timestamp('2020-01-01T00:00:00Z') && request.operation == 'create'" }
+    - { operations: [read], condition: "request.time < timestamp('2020-01-01T00:00:00Z') || record.id != 'secret'" }
+"#;
+
+#[tokio::test]
+async fn conditions_see_when_and_from_where_and_for_what_a_request_comes() {
+    let proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    let app = App::with(DOORS, Config { trusted_proxies: proxies, ..Config::default() }).await;
+    let keeper = app.as_actor("kim", &["keeper"], &json!({}));
+    for id in ["front", "secret"] {
+        keeper.post("", &json!({"id": id})).await.is(201);
+    }
+    let change = json!({"open": true});
+    let from = |address: &str| keeper.clone().header("X-Forwarded-For", address);
+    from("10.1.2.3").patch("/front", &change).await.is(200);
+    for elsewhere in ["10.2.2.3", "10.1.2.3, 192.0.2.1", "nonsense", "::ffff:10.2.0.1"] {
+        is_denied(&from(elsewhere).patch("/front", &change).await, "not from there");
+    }
+    is_denied(&keeper.patch("/front", &change).await, "not from there");
+    keeper.get("/secret").await.is_problem(403, "ABAC_DENIED");
+    let seen = keeper.get("?count=exact").await.is(200).json();
+    assert_eq!((seen["data"].as_array().unwrap().len(), &seen["pagination"]["total"]), (1, &json!(1)));
+    // What may be changed and not read is not shown by the change either.
+    let shown = from("10.1.2.3").patch("/secret", &json!({})).await.is(200);
+    assert_eq!(shown.data(), json!({"id": "secret", "version": 1}));
+}

@@ -193,6 +193,12 @@ async fn records_of_one_request_may_point_to_each_other() {
 async fn a_target_that_is_not_served_or_has_another_strategy_is_not_pointed_to() {
     let world = World::new(Config::default()).await;
     let mut catalog = (*world.app.catalog.load_full()).clone();
+    let domain = world.app.schema.path().domain.as_str();
+    let own = format!("{SUPPLIERS}auth: {{ strategyRef: {{ name: own, namespace: acme-shop-DOMAIN }} }}\n");
+    catalog.served.insert(Arc::new(velocity_testkit::schema(&own.replace("DOMAIN", domain))));
+    world.app.catalog.store(catalog.clone());
+    let reply = world.order(&world.boss(), json!({"id": "1", "supplier": "w"})).await;
+    reply.is_problem(403, "CROSS_SCHEMA_ACCESS_DENIED");
     catalog.served.remove(world.app.schema.path());
     world.app.catalog.store(catalog);
     let reply = world.order(&world.boss(), json!({"id": "1", "supplier": "w"})).await;

@@ -23,6 +23,7 @@ mod idempotency;
 mod informer;
 mod leaks;
 mod lists;
+mod narrow_keys;
 mod oidc;
 mod outages;
 mod records;
