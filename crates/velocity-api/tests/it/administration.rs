@@ -310,6 +310,47 @@ async fn a_key_is_explained_with_its_scopes_and_bindings_with_their_names() {
     );
 }
 
+const SUPPLIERS: &str = r"
+org: acme
+app: shop
+domain: DOMAIN
+object: supplier
+version: v1
+fields:
+  - { name: code, type: string, required: true, unique: true }
+access: { roles: { read: [buyer] } }
+";
+const PURCHASES: &str = r"
+org: acme
+app: shop
+domain: DOMAIN
+object: purchase
+version: v1
+fields:
+  - name: supplier_code
+    type: string
+    required: true
+    ref: { object: supplier, version: v1, field: code, onDelete: restrict }
+access: { roles: { create: [writer], read: [writer] } }
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_reaches_into_another_schema_is_explained_by_the_rights_there() {
+    let world = World::new(&[SUPPLIERS, PURCHASES]).await;
+    let (replica, admin) = (world.replica().await, world.admin());
+    let verdict = async |query: &str| {
+        let path = world.schemas[1].path().to_string();
+        let query = format!("/platform/explain?schema={path}&actor=ravi&{query}");
+        let reply = replica.get(&query, As::Token(&admin)).await.is(200).data();
+        let layer = layer(&reply, "crossSchema");
+        (layer["verdict"].as_str().unwrap().to_owned(), layer["detail"].as_str().unwrap().to_owned())
+    };
+    let (refused, why) = verdict("operation=create&roles=writer").await;
+    assert!(refused == "deny" && why.contains("supplier_code") && why.contains("buyer"), "{refused}: {why}");
+    assert_eq!(verdict("operation=create&roles=writer,buyer").await.0, "allow");
+    assert_eq!(verdict("operation=read&roles=writer").await.0, "notApplicable");
+}
+
 /// A spec of orders with these rights.
 fn rights(readers: &Value, filters: &Value) -> Value {
     json!({

@@ -8,8 +8,7 @@ use velocity_contract::administration::{LayerVerdict, Verdict};
 use velocity_schema::cel::{ActorView, RequestView};
 use velocity_schema::field::Reference;
 use velocity_schema::schema::Operation;
-use velocity_schema::spec::OnDelete;
-use velocity_schema::{Schema, SchemaPath, Value};
+use velocity_schema::{Schema, Value};
 use velocity_store::platform::{ListedApiKey, list_revocations};
 use velocity_store::records::RecordError;
 
@@ -131,112 +130,80 @@ pub(super) fn cross_schema(
 ) -> LayerVerdict {
     let layer = "crossSchema";
     let schema = subject.schema();
-    let reached: Vec<(String, Option<String>, bool)> = match operation {
+    let reached = match operation {
         Operation::Create | Operation::Update => of_references(api, subject, request),
-        Operation::Delete => of_referrers(api, subject, request),
         _ => Vec::new(),
     };
     if reached.is_empty() {
         return verdict(layer, Verdict::NotApplicable, "this operation reaches into no other schema");
     }
-    if subject.is_platform_admin() {
-        return verdict(layer, Verdict::Allow, "`platform-admin` may reach into every schema");
+    if subject.is_platform_admin() && subject.identity().scopes().is_none() {
+        return verdict(layer, Verdict::Allow, "`platform-admin` may refer to every record");
     }
-    let refused: Vec<String> =
-        reached.iter().filter_map(|(what, why, _)| Some(format!("{what}: {}", why.as_ref()?))).collect();
+    let refused: Vec<String> = reached
+        .iter()
+        .filter_map(|reached| Some(format!("{}: {}", reached.what, reached.why_not.as_ref()?)))
+        .collect();
     if refused.is_empty() {
-        let all: Vec<&str> = reached.iter().map(|(what, ..)| what.as_str()).collect();
+        let all: Vec<&str> = reached.iter().map(|reached| reached.what.as_str()).collect();
         return verdict(layer, Verdict::Allow, format!("allowed: {}", all.join("; ")));
     }
-    let remedy = "give the actor a role that the other schema allows it to".to_owned();
-    let certain = reached.iter().any(|(_, why, always)| why.is_some() && *always);
+    let certain = reached.iter().any(|reached| reached.always && reached.why_not.is_some());
     let kind = if certain { Verdict::Deny } else { Verdict::Partial };
     LayerVerdict {
         rule: Some(format!("references of {}", schema.path())),
-        remedy: Some(remedy),
+        remedy: Some("give the actor a role that may read the other schema".to_owned()),
         ..verdict(layer, kind, refused.join("; "))
     }
 }
 
-/// The schemas that fields of this one refer to: what is reached, why it may not be, whether every such request does.
-fn of_references(
-    api: &Api,
-    subject: &Subject,
-    request: RequestView<'_>,
-) -> Vec<(String, Option<String>, bool)> {
+/// Another schema that the operation reaches into.
+struct Reached {
+    what: String,
+    /// Why it may not be reached.
+    why_not: Option<String>,
+    /// Whether every such request reaches it.
+    always: bool,
+}
+
+/// The schemas that fields of this one refer to.
+fn of_references(api: &Api, subject: &Subject, request: RequestView<'_>) -> Vec<Reached> {
     let catalog = api.catalog().load();
     let fields = subject.schema().fields().iter();
     let enforced = fields.filter_map(|field| Some((field, field.reference.as_ref().filter(|r| r.enforce)?)));
-    enforced
-        .map(|(field, reference)| {
-            let target = match catalog.find(&reference.target.to_string()) {
-                Found::Served(target) => Some(target),
-                Found::NotReady(_) | Found::Nothing => None,
-            };
-            let why = may(api, subject, target, Operation::Read, request);
-            let always = request.operation == Operation::Create.as_str() && field.required;
-            (format!("`{}` refers to {}", field.name, reference.target), why, always)
-        })
-        .collect()
+    let reached = enforced.map(|(field, reference)| Reached {
+        what: format!("`{}` refers to {}", field.name, reference.target),
+        why_not: match catalog.find(&reference.target.to_string()) {
+            Found::Served(target) => why_not(api, subject, target, reference, request),
+            Found::NotReady(_) | Found::Nothing => Some("it is not served".to_owned()),
+        },
+        always: request.operation == Operation::Create.as_str() && field.required,
+    });
+    reached.collect()
 }
 
-/// The schemas whose records go, or change, with a record of this one.
-fn of_referrers(
+/// Why the actor may not refer to records of another schema.
+fn why_not(
     api: &Api,
     subject: &Subject,
-    request: RequestView<'_>,
-) -> Vec<(String, Option<String>, bool)> {
-    let catalog = api.catalog().load();
-    let path = subject.schema().path();
-    let mut reached = Vec::new();
-    for other in catalog.served.iter() {
-        for field in other.fields() {
-            let Some((needed, what)) =
-                field.reference.as_ref().and_then(|reference| goes_along(reference, path))
-            else {
-                continue;
-            };
-            let why = may(api, subject, Some(other), needed, request);
-            reached.push((
-                format!("records of {} {what} through `{}`", other.path(), field.name),
-                why,
-                false,
-            ));
-        }
-    }
-    reached
-}
-
-/// What a delete does to the records of another schema, and what it needs there.
-fn goes_along(reference: &Reference, path: &SchemaPath) -> Option<(Operation, &'static str)> {
-    if !reference.enforce || reference.target != *path {
-        return None;
-    }
-    match reference.on_delete {
-        OnDelete::Restrict => None,
-        OnDelete::Cascade => Some((Operation::Delete, "are deleted too")),
-        OnDelete::SetNull => Some((Operation::Update, "lose their reference")),
-    }
-}
-
-/// Why the actor may not do the operation on another schema.
-fn may(
-    api: &Api,
-    subject: &Subject,
-    target: Option<&Arc<Schema>>,
-    operation: Operation,
+    target: &Arc<Schema>,
+    reference: &Reference,
     request: RequestView<'_>,
 ) -> Option<String> {
-    let Some(target) = target else { return Some("it is not served".to_owned()) };
     if api.strategy_of(target) != api.strategy_of(subject.schema()) {
         return Some("another strategy decides there".to_owned());
     }
     let there = api.subject(Arc::clone(subject.identity()), target);
-    if let Decision::Denied { reason } = there.roles_for(operation) {
+    if let Decision::Denied { reason } = there.roles_for(Operation::Read) {
         return Some(reason);
     }
-    let request = RequestView { operation: operation.as_str(), ..request };
-    there.abac(operation, None, request).err().map(|denied| denied.to_string())
+    let request = RequestView { operation: Operation::Read.as_str(), ..request };
+    if let Err(denied) = there.abac(Operation::Read, None, request) {
+        return Some(denied.to_string());
+    }
+    let view = there.view(Operation::Read);
+    let is_clear = target.position(reference.field.as_str()).is_some_and(|at| view.is_clear(at));
+    (!is_clear).then(|| format!("`{}` is not seen in clear there", reference.field))
 }
 
 /// Which of the actor's roles let the record through the row filters, each with its filter.
