@@ -39,10 +39,12 @@ pub(super) async fn follow_strategies(
                 }
             }
             Some((secret, known)) = secrets.recv() => {
-                for name in index.secret(secret, known) {
-                    match index.problem(&name) {
-                        Some(problem) => tell(&name.to_string(), problem),
-                        None => tracing::info!(strategy = name.to_string(), "an AuthStrategy runs with its Secret as it is now"),
+                for name in index.secret(&secret, known) {
+                    let strategy = name.to_string();
+                    if let Some(problem) = index.problem(&name) {
+                        tell(&strategy, problem);
+                    } else {
+                        tracing::info!(strategy, "an AuthStrategy runs with its Secret as it is now");
                     }
                 }
             }

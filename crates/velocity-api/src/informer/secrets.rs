@@ -146,11 +146,11 @@ fn is_it(object: &DynamicObject, name: &SecretName) -> bool {
 
 /// That the API may not read it.
 fn denial(error: &watcher::Error) -> Option<String> {
-    let source = match error {
-        watcher::Error::InitialListFailed(source)
-        | watcher::Error::WatchStartFailed(source)
-        | watcher::Error::WatchFailed(source) => source,
-        _ => return None,
+    let (watcher::Error::InitialListFailed(source)
+    | watcher::Error::WatchStartFailed(source)
+    | watcher::Error::WatchFailed(source)) = error
+    else {
+        return None;
     };
     match source {
         kube::Error::Api(refused) if refused.code == 403 => {

@@ -98,10 +98,10 @@ impl StrategyIndex {
     }
 
     /// Starts the strategies anew that name the Secret, since it says something else now. Gives their names.
-    pub(crate) fn secret(&mut self, secret: SecretName, known: Known) -> Vec<StrategyRef> {
+    pub(crate) fn secret(&mut self, secret: &SecretName, known: Known) -> Vec<StrategyRef> {
         self.secrets.insert(secret.clone(), known);
         let names = |(name, entry): (&StrategyRef, &Entry)| {
-            (secret_name(name, entry.secret.as_ref()).as_ref() == Some(&secret)).then(|| name.clone())
+            (secret_name(name, entry.secret.as_ref()).as_ref() == Some(secret)).then(|| name.clone())
         };
         let affected: Vec<StrategyRef> = self.objects.iter().filter_map(names).collect();
         for name in &affected {
@@ -249,12 +249,12 @@ mod tests {
         let found =
             |text: &str| Known::Found(BTreeMap::from([("secret".to_owned(), text.as_bytes().to_vec())]));
         let dev = index.running().values().next().map(Arc::clone).unwrap();
-        assert_eq!(index.secret(secret.clone(), found("one")), [name.clone()]);
+        assert_eq!(index.secret(&secret, found("one")), [name.clone()]);
         assert!(index.knows_secrets());
         let first = Arc::clone(&index.running()[&name]);
-        index.secret(secret.clone(), found("two"));
+        index.secret(&secret, found("two"));
         assert!(!Arc::ptr_eq(&first, &index.running()[&name]), "it goes on with the old secret");
-        index.secret(secret, Known::Missing);
+        index.secret(&secret, Known::Missing);
         assert!(index.problem(&name).unwrap().contains("`provider` is not there"));
         assert!(Arc::ptr_eq(&dev, &running(&index).unwrap()), "the others are as they were");
     }

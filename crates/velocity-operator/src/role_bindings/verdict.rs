@@ -76,7 +76,7 @@ pub(super) fn verdict(object: &DynamicObject, domain: Option<&str>, now: Timesta
     };
     if let Some(spec) = &spec {
         // What the API says of it, which is who leaves it out.
-        let (_, refused) = Bindings::build([(namespace, name, spec)].into_iter());
+        let (_, refused) = Bindings::build([(namespace, name, spec)]);
         reasons.extend(refused.into_iter().map(|(.., why)| why.to_string()));
     }
     match reasons.as_slice() {
