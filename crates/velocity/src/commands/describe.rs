@@ -45,6 +45,7 @@ fn page(out: &Out, object: &Json, events: &[Json]) -> String {
     if object.text_at(&["kind"]) == Some("SchemaDefinition") {
         section(out, &mut page, "Fields", &fields(object));
         section(out, &mut page, "Access", &access(object));
+        section(out, &mut page, "Narrowed by", &narrowed(object));
     } else if let Some(spec) = object.member("spec") {
         let _ = write!(page, "\n{}\n{}\n", out.color.bold("Spec"), indented(&spec.pretty()));
     }
@@ -124,6 +125,39 @@ fn access(object: &Json) -> Table {
             let roles: Vec<String> = roles.as_array().unwrap_or_default().iter().map(Json::cell).collect();
             table.row([operation.clone(), roles.join(", ")]);
         }
+    }
+    table
+}
+
+/// What else decides: conditions on requests, row filters, fields.
+fn narrowed(object: &Json) -> Table {
+    let mut table = Table::new(["RULE", "FOR", "DETAIL"]);
+    let all = |key: &str| object.at(&["spec", "access", key]).and_then(Json::as_array).unwrap_or_default();
+    let text = |rule: &Json, key: &str| rule.text_at(&[key]).unwrap_or_default().to_owned();
+    let words = |rule: &Json, key: &str| {
+        let words = rule.member(key).and_then(Json::as_array)?;
+        let words: Vec<String> = words.iter().map(Json::cell).collect();
+        Some(if words.is_empty() { "platform-admin".to_owned() } else { words.join(", ") })
+    };
+    for rule in all("abac") {
+        let operations = words(rule, "operations").unwrap_or_default();
+        table.row(["condition".to_owned(), operations, text(rule, "condition")]);
+    }
+    for filter in all("rowFilter") {
+        let role = Some(text(filter, "role")).filter(|role| role != "*");
+        table.row([
+            "row filter".to_owned(),
+            role.unwrap_or_else(|| "everyone".into()),
+            text(filter, "condition"),
+        ]);
+    }
+    for rule in all("fieldAccess") {
+        let mut parts = Vec::new();
+        parts.extend(words(rule, "read").map(|roles| format!("read by {roles}")));
+        parts.extend(words(rule, "write").map(|roles| format!("written by {roles}")));
+        let mask = rule.text_at(&["masking", "strategy"]);
+        parts.extend(mask.map(|strategy| format!("{strategy} for others")));
+        table.row(["field".to_owned(), text(rule, "field"), parts.join("; ")]);
     }
     table
 }

@@ -48,15 +48,23 @@ fn foreign(reply: &Reply, server: &str) -> Failure {
 fn help(problem: &Problem) -> Option<String> {
     Some(match problem.code {
         Code::AuthRequired => {
-            "give the context a token: `velocity context add NAME --server URL --token-file FILE`; for a \
-                               dev server `velocity auth token --actor NAME --roles ROLE` makes one"
+            "`velocity auth login` signs in; `velocity context add NAME --server URL --token-file FILE` or --api-key-file \
+             gives a context a credential; for a dev server `velocity auth token --actor NAME --roles ROLE` makes one"
                 .to_owned()
         }
         Code::AuthInvalidToken => {
-            "`velocity auth whoami` shows who the server takes you for; get a new token".to_owned()
+            "get a new token: `velocity auth login` signs in, for a dev server `velocity auth token` makes one; a key that was \
+             rotated or revoked needs a new one too"
+                .to_owned()
         }
         Code::RbacDenied => {
-            "`velocity auth whoami` shows your roles; the schema's `access.roles` lists those that may"
+            "`velocity auth whoami` shows your roles; the schema's `access.roles` lists those that may; an administrator \
+             sees what decides with `velocity can-i OPERATION SCHEMA --as YOU`"
+                .to_owned()
+        }
+        Code::AbacDenied | Code::FieldForbidden | Code::CrossSchemaAccessDenied => {
+            "an administrator sees which rule decides, and what would change it, with `velocity can-i OPERATION \
+             SCHEMA --as YOU`"
                 .to_owned()
         }
         Code::SchemaNotFound => "`velocity get schemadefinitions` shows what is applied".to_owned(),

@@ -133,3 +133,24 @@ fn watching_shows_each_change_as_it_comes() {
     child.kill().unwrap();
     child.wait().unwrap();
 }
+
+#[test]
+fn describe_shows_all_that_narrows_access() {
+    let (api, cluster) = (FakeApi::start(), TestCluster::start());
+    let home = Home::with_cluster(&api, &cluster);
+    let access = "  access:\n    roles: { read: [clerk, west], update: [clerk] }\n    abac: [{ operations: [update], condition: \"actor.attributes.team == 'a'\" }]\n    rowFilter: [{ role: west, condition: \"record.amount > 3\" }, { role: '*', condition: \"record.amount > 0\" }]\n    fieldAccess: [{ field: amount, read: [clerk], write: [], masking: { strategy: redact } }]\n";
+    home.write(
+        "order.yaml",
+        order("").replace("required: true }", "required: true, filterable: true }") + access,
+    );
+    home.run("apply -f order.yaml").ok();
+    let page = home.run("describe sd order").ok();
+    let (_, told) = page.split_once("Narrowed by\n").unwrap();
+    insta::assert_snapshot!(told.split("\n\n").next().unwrap(), @r"
+    RULE         FOR        DETAIL
+    condition    update     actor.attributes.team == 'a'
+    row filter   west       record.amount > 3
+    row filter   everyone   record.amount > 0
+    field        amount     read by clerk; written by platform-admin; redact for others
+    ");
+}

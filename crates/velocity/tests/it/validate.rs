@@ -125,3 +125,37 @@ fn strategies_are_checked_too_and_other_kinds_are_left_alone() {
     home.write("typo.yaml", "apiVersion: velocity.sh/v1\nkind: SchemaDefintion\nmetadata: {name: s}\n");
     assert!(home.run("validate -f typo.yaml").stdout.contains("did you mean `SchemaDefinition`?"));
 }
+
+#[test]
+fn a_role_binding_is_checked_as_the_server_would() {
+    let home = Home::new();
+    let binding = |namespace: &str, spec: &str| {
+        format!(
+            "apiVersion: velocity.sh/v1\nkind: RoleBinding\nmetadata: {{ name: ravi{namespace} }}\nspec: {spec}\n"
+        )
+    };
+    let there = ", namespace: acme-shop-sales";
+    home.write(
+        "good.yaml",
+        binding(there, "{ actor: ravi, roles: [writer], expiresAt: '2027-01-01T00:00:00Z' }"),
+    );
+    home.run("validate -f good.yaml").ok();
+    for (namespace, spec, why) in [
+        ("", "{ actor: ravi, roles: [writer] }", "metadata.namespace"),
+        (there, "{ actor: '*', roles: [writer] }", "spec.actor"),
+        (there, "{ actor: ravi, roles: [platform-admin] }", "spec.roles"),
+        (there, "{ actor: ravi }", "gives nothing"),
+        (there, "{ actor: ravi, roles: [writer], expiresAt: soon }", "spec.expiresAt"),
+        (there, "{ actor: ravi, roles: [writer], expires: soon }", "unknown field `expires`"),
+        (
+            there,
+            "{ actor: ravi, roles: [writer], scopes: [{ object: order, operations: [reed] }] }",
+            "spec.scopes[0].operations",
+        ),
+    ] {
+        home.write("bad.yaml", binding(namespace, spec));
+        let run = home.run("validate -f bad.yaml");
+        assert_eq!(run.code, 1, "{spec}: {}", run.all());
+        assert!(run.all().contains(why), "{spec}: {}", run.all());
+    }
+}

@@ -199,15 +199,12 @@ fn role_binding(document: &Document) -> Result<(), Violations> {
     }
     let spec = typed::<RoleBindingSpec>(document).map_err(|more| violations.0.extend(more.0));
     if let Ok(Err(error)) = spec.map(|spec| Binding::parse(document.name(), &spec)) {
-        // `roles: what is wrong` names the member that it is about.
-        let message = error.to_string();
-        let (path, message) = match message.split_once(": ") {
-            Some((member, rest)) if document.value["spec"].get(member).is_some() => {
-                (format!("spec.{member}"), rest)
-            }
-            _ => ("spec".to_owned(), message.as_str()),
-        };
-        violations.push(path, "binding", message);
+        for problem in error.problems() {
+            // `roles: what is wrong` begins with its field.
+            let (field, message) = problem.split_once(": ").unwrap_or(("", problem));
+            let path = if field.is_empty() { "spec".to_owned() } else { format!("spec.{field}") };
+            violations.push(path, "binding", message);
+        }
     }
     violations.into_result(())
 }
