@@ -11,6 +11,12 @@ fields:
   - {name: state, type: enum, enum: [new, used, lost], filterable: true}
 ";
 
+const SHELF: &str = "
+fields:
+  - {name: title, type: string, required: true, filterable: true}
+  - {name: region, type: string, filterable: true}
+";
+
 fn manifest(server: &Server, domain: &Domain<'_>, name: &str, spec: &str) -> String {
     let path = server.folder().join(format!("{}-{name}.yaml", domain.namespace()));
     std::fs::write(&path, domain.definition("book", spec).to_string()).unwrap();
@@ -109,6 +115,46 @@ async fn the_plan_is_the_very_one_that_the_operator_would_have_approved() {
     let old = manifest(server, &domain, "old", &plain);
     let offline = cli.run(&["diff", "-f", &file, "--against", &old, "-o", "json"]).await;
     assert_eq!(offline.code, 12, "{offline:#?}");
+}
+
+#[tokio::test]
+async fn a_changed_access_block_says_who_sees_how_many_records() {
+    let server = Server::shared().await;
+    let domain = Domain::new(server);
+    let cli = server.cli();
+    let book = |access: &str| format!("{SHELF}access:\n{access}");
+    domain.apply("book", &book("  roles: {create: [writer], read: [writer, regional]}\n")).await;
+    let writer = server.actor("ravi", &["writer"]);
+    for region in ["west", "west", "west", "east", "east"] {
+        writer.post(&domain.route("book"), &json!({"title": "t", "region": region})).await.expect(201);
+    }
+    let filtered = book(
+        "  roles: {create: [writer], read: [regional, clerk]}\n  rowFilter: [{role: regional, condition: 'record.region == actor.attributes.region'}]\n",
+    );
+    let file = manifest(server, &domain, "filtered", &filtered);
+    let of = |report: &Value, role: &str| -> Value {
+        let access = report["schemas"][0]["access"].as_array().unwrap();
+        access.iter().find(|change| change["role"] == role && change["operation"] == "read").unwrap().clone()
+    };
+    let (code, report) = diff(&cli, &file).await;
+    assert_eq!(code, 10, "{report}");
+    for (role, change, before, after) in
+        [("clerk", "gains", json!(0), json!(5)), ("writer", "loses", json!(5), json!(0))]
+    {
+        let told = of(&report, role);
+        assert_eq!(
+            (&told["change"], &told["rowsBefore"], &told["rowsAfter"]),
+            (&json!(change), &before, &after)
+        );
+    }
+    let regional = of(&report, "regional");
+    assert_eq!((&regional["rowsBefore"], &regional["rowsAfter"]), (&json!(5), &Value::Null), "whose region?");
+    assert!(regional["note"].is_string(), "{regional}");
+    let ran = cli.run(&["diff", "-f", &file, "--attribute", "region=west", "-o", "json"]).await;
+    let regional = of(&serde_json::from_str(&ran.stdout).unwrap(), "regional");
+    assert_eq!((&regional["rowsBefore"], &regional["rowsAfter"]), (&json!(5), &json!(3)), "{regional}");
+    let page = cli.run(&["diff", "-f", &file, "--attribute", "region=east"]).await;
+    assert!(page.stdout.contains("sees 5 records, then 2 records"), "{page:#?}");
 }
 
 #[tokio::test]
