@@ -103,3 +103,23 @@ fn every_dependency_is_in_the_workspaces_table() {
         }
     }
 }
+
+/// Whether the layers of access can be taken away in a crate, built with these kinds of dependencies.
+fn layers_are_removable(package: &str, edges: &str) -> bool {
+    let tree = Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "-p", package, "-i", "velocity-access", "-e", edges])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    let tree = String::from_utf8(tree.stdout).unwrap();
+    assert!(tree.starts_with("velocity-access "), "{package}: {tree}");
+    tree.contains("removable-layers")
+}
+
+#[test]
+fn no_binary_can_have_a_layer_of_access_taken_away() {
+    assert!(layers_are_removable("velocity-api", "normal,dev,features"), "its tests take them away");
+    for package in ["velocityd", "velocity", "velocity-api", "velocity-operator"] {
+        assert!(!layers_are_removable(package, "normal,build,features"), "{package}");
+    }
+}
