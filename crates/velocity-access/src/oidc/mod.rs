@@ -2,8 +2,8 @@
 //! that both begin.
 //!
 //! The provider's answers are turned into a session of ours, kept in the store under the SHA-256 of its secret. A browser
-//! has the secret in a cookie, a program as a bearer token; nothing that the provider issues ever leaves the server,
-//! but for the hint that its own logout page gets. What the rules are and why: `docs/decisions/0012-sign-in.md`.
+//! has the secret in a cookie, a program as a bearer token; nothing that the provider issues ever leaves the server.
+//! What the rules are and why: `docs/decisions/0012-sign-in.md`.
 
 mod calls;
 mod csrf;

@@ -196,7 +196,6 @@ impl Oidc {
         let new = Kept {
             // Where the provider gives no new one, the old one goes on.
             refresh: new.refresh.or_else(|| kept.refresh.clone()),
-            hint: new.hint.or_else(|| kept.hint.clone()),
             ..new
         };
         let update = SessionUpdate {

@@ -144,6 +144,15 @@ impl Oidc {
         }
     }
 
+    /// The strategy, `namespace/name`, of the session that a request shows.
+    pub async fn strategy_of_session(
+        &self,
+        credentials: &Credentials<'_>,
+    ) -> Result<Option<String>, AuthError> {
+        let Some(shown) = shown(credentials)? else { return Ok(None) };
+        Ok(self.look_up(&shown.hash).await?.map(|session| session.strategy))
+    }
+
     /// Ends the session that a request shows.
     pub async fn log_out(&self, credentials: &Credentials<'_>) -> Result<LoggedOut, SignInError> {
         let Some(shown) = shown(credentials).map_err(of_credentials)? else {
@@ -158,7 +167,7 @@ impl Oidc {
         self.check_page(&shown, credentials, &session)?;
         self.end(&session.id).await.map_err(of_credentials)?;
         self.known.invalidate(&shown.hash);
-        Ok(LoggedOut::Ended { provider: self.provider_logout(&session).await })
+        Ok(LoggedOut::Ended { provider: self.provider_logout().await })
     }
 
     /// Ends the session whose cookie a browser brought along to a new sign-in, if it is one of this strategy: nobody
@@ -177,14 +186,12 @@ impl Oidc {
         }
     }
 
-    /// The provider's logout page (OpenID Connect RP-Initiated Logout 1.0).
-    async fn provider_logout(&self, session: &StoredSession) -> Option<String> {
+    /// The provider's logout page (OpenID Connect RP-Initiated Logout 1.0). Without `id_token_hint`, which would spare a
+    /// click there: it would hand the ID token out, and some other service may take that for a credential.
+    async fn provider_logout(&self) -> Option<String> {
         let provider = self.provider.discovered().await.ok()?;
         let mut url: Url = provider.end_session.clone()?;
         url.query_pairs_mut().append_pair("client_id", &self.strategy.client_id);
-        if let Some(hint) = self.kept(session).and_then(|kept| kept.hint) {
-            url.query_pairs_mut().append_pair("id_token_hint", &hint);
-        }
         Some(url.into())
     }
 
@@ -305,7 +312,6 @@ mod tests {
         let kept = |refresh: Option<&str>, ends| Kept {
             refresh: refresh.map(str::to_owned),
             subject: "s".to_owned(),
-            hint: None,
             ends,
         };
         let at = |lifetime: i64| {

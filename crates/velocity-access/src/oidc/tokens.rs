@@ -10,8 +10,6 @@ use super::provider::{Discovered, Provider};
 const DEFAULT_LIFETIME_SECONDS: i64 = 600;
 /// Longest life that is believed; the session's own end comes first anyway.
 const MAX_LIFETIME_SECONDS: i64 = 30 * 24 * 3600;
-/// Longest ID token that is kept for the logout. Longer ones would not fit into an address.
-const MAX_HINT_BYTES: usize = 4096;
 
 /// An answer of the token endpoint (RFC 6749, section 5.1).
 #[derive(Deserialize)]
@@ -46,8 +44,6 @@ pub(super) struct Kept {
     pub(super) refresh: Option<String>,
     /// Who signed in, as the provider names them.
     pub(super) subject: String,
-    /// The newest ID token, by which the provider recognises the session at logout.
-    pub(super) hint: Option<String>,
     /// When the access token ends, in seconds since 1970: until then the last answer counts.
     pub(super) ends: i64,
 }
@@ -58,7 +54,6 @@ impl Kept {
         Self {
             refresh: tokens.refresh_token.clone(),
             subject,
-            hint: tokens.id_token.clone().filter(|token| token.len() <= MAX_HINT_BYTES),
             ends: now.saturating_add(tokens.lifetime_seconds()),
         }
     }
@@ -91,13 +86,5 @@ mod tests {
         }
         assert_eq!(lifetime(json!({ "expires_in": -5 })), 1);
         assert_eq!(lifetime(json!({ "expires_in": 9_000_000_000_i64 })), 30 * 24 * 3600);
-    }
-
-    #[test]
-    fn a_huge_id_token_is_not_kept() {
-        let tokens =
-            |id_token: String| serde_json::from_value::<Tokens>(json!({ "id_token": id_token })).unwrap();
-        assert!(Kept::of(&tokens("a".repeat(4096)), "s".to_owned(), 0).hint.is_some());
-        assert!(Kept::of(&tokens("a".repeat(4097)), "s".to_owned(), 0).hint.is_none());
     }
 }

@@ -47,6 +47,8 @@ pub(crate) struct Difference {
     pub(crate) client: Value,
     /// More members of `spec.oidc`.
     pub(crate) oidc: Value,
+    /// The installation's default strategy: `main`, which takes sessions and development tokens, or one of the two.
+    pub(crate) default: &'static str,
 }
 
 impl Default for Difference {
@@ -56,6 +58,7 @@ impl Default for Difference {
             client_auth: "client_secret_basic",
             client: json!({}),
             oidc: json!({}),
+            default: "main",
         }
     }
 }
@@ -67,6 +70,7 @@ pub(crate) struct World {
     schema: Arc<Schema>,
     spec: Value,
     sealing_key: SealingKey,
+    default: &'static str,
     admin: Arc<DevKey>,
 }
 
@@ -116,6 +120,7 @@ impl World {
             schema,
             spec: json!({ "type": "oidc", "oidc": oidc }),
             sealing_key: SealingKey::random(),
+            default: difference.default,
             admin: Arc::new(DevKey::generate().unwrap()),
         };
         world.first = world.serve(listener).await;
@@ -167,7 +172,7 @@ impl World {
         readiness.strategies_are_synced();
         readiness.bindings_are_synced();
         let metrics = Metrics::new(vec![database.collector()]);
-        let config = Config { default_strategy: Some(reference("main")), ..Config::default() };
+        let config = Config { default_strategy: Some(reference(self.default)), ..Config::default() };
         let api = Api::new(config, current, strategies, readiness, metrics, database);
         let (shutdown, ended) = oneshot::channel::<()>();
         let served = tokio::spawn(velocity_api::serve(listener, api, async {
