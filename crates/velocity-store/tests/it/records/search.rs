@@ -252,3 +252,25 @@ async fn more_text_than_an_index_of_words_takes_is_the_callers_error_and_not_a_f
     let error = world.create(json!({"name": "long", "note": long})).await.unwrap_err();
     assert!(matches!(error, RecordError::Internal { .. }), "{error:?}");
 }
+
+#[tokio::test]
+async fn an_index_from_before_fields_were_taken_apart_one_by_one_is_made_anew() {
+    let world = World::new(&paper(SIMPLE)).await;
+    let owner = world.database.owner().await;
+    let (_, function) =
+        include_str!("../../../src/platform/003_search.sql").split_once("create function").unwrap();
+    let (function, _) = function.split_once("revoke").unwrap();
+    owner.batch_execute(&format!("create or replace function{function}")).await.unwrap();
+    world.made(json!({"name": "a", "title": "one <!-- two", "note": "three --> four"})).await;
+    owner.batch_execute("set enable_seqscan = off").await.unwrap();
+    let found = async || {
+        let sql = "select count(*) from acme__tests__searches.paper_v1
+            where platform.search_words('pg_catalog.simple'::regconfig, title, kind, note) @@ 'three'";
+        let plan = owner.query(&format!("explain {sql}"), &[]).await.unwrap();
+        assert!(plan.iter().any(|row| row.get::<_, &str>(0).contains("words_simple")));
+        owner.query_one(sql, &[]).await.unwrap().get::<_, i64>(0)
+    };
+    assert_eq!(found().await, 0);
+    owner.batch_execute(include_str!("../../../src/platform/005_search_fields.sql")).await.unwrap();
+    assert_eq!(found().await, 1);
+}
