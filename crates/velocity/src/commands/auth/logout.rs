@@ -54,19 +54,35 @@ async fn at_server(session: &Session, file: &Path) -> Outcome {
             forget(file)?;
             session.out.said("signed out: the session had ended already")
         }
-        Err(failure) => Err(failure),
+        Err(failure) => Err(still_there(failure, file)),
+    }
+}
+
+/// A session that could not be ended is not forgotten: it would go on without anybody who knows of it.
+fn still_there(failure: Failure, file: &Path) -> Failure {
+    if failure.exit() == Some(Exit::Unavailable) {
+        failure.with_help(format!(
+            "try again later; removing {} forgets the sign-in on this machine only",
+            file.display()
+        ))
+    } else {
+        failure
     }
 }
 
 async fn at_provider(session: &Session, provider: &Oidc, file: &Path) -> Outcome {
     let refresh = Tokens::read(file)?.and_then(|tokens| tokens.refresh_token);
-    let ended = match refresh {
-        Some(refresh) => Provider::find(provider).await?.revoke(&refresh).await?,
+    let has_ended = match refresh {
+        Some(refresh) => ended(provider, &refresh).await.map_err(|failure| still_there(failure, file))?,
         None => false,
     };
     forget(file)?;
-    let rest = if ended { "" } else { "; the token that you had works until it expires" };
+    let rest = if has_ended { "" } else { "; the token that you had works until it expires" };
     session.out.said(&format!("signed out{rest}"))
+}
+
+async fn ended(provider: &Oidc, refresh_token: &str) -> Outcome<bool> {
+    Provider::find(provider).await?.revoke(refresh_token).await
 }
 
 fn forget(file: &Path) -> Outcome {
