@@ -152,6 +152,7 @@ fn who_gains_or_loses_what_is_told_with_the_records_that_they_see() {
         { "role": "west", "operation": "update", "change": "gains write of field", "field": "note" },
         { "role": "*", "operation": "update", "change": "condition added", "after": "request.time.getHours() >= 8" },
         { "role": "old", "operation": "export", "change": "loses", "note": "nobody counted" },
+        { "role": "east", "operation": "read", "change": "sees other rows", "rowsBefore": 5, "rowsAfter": 1 },
     ]);
     let (_, run) = told_of(&access, "");
     assert_eq!(run.code, 10, "who may do what is something to do: {}", run.all());
@@ -165,6 +166,7 @@ fn who_gains_or_loses_what_is_told_with_the_records_that_they_see() {
       + role west gains write of field note
       ~ everyone, update: condition added: none → request.time.getHours() >= 8
       - role old loses export (nobody counted)
+      ~ role east, read: sees other rows (sees 5 records, then 1 record)
     ::notice file=order.yaml,line=14,title=SchemaDefinition/order access::role new gains read, where record.note == 'a' (sees 0 records, then 1,200 records)
     ::warning file=order.yaml,line=13,title=SchemaDefinition/order access::role west, read: row filter changed: record.note == 'a' → record.note == actor.attributes.note (sees 1 record, then an unknown number of records; depends on who asks: give attributes)
     ::warning file=order.yaml,line=15,title=SchemaDefinition/order access::role west loses read of field note: in clear → nothing
@@ -172,6 +174,7 @@ fn who_gains_or_loses_what_is_told_with_the_records_that_they_see() {
     ::notice file=order.yaml,line=15,title=SchemaDefinition/order access::role west gains write of field note
     ::warning file=order.yaml,line=13,title=SchemaDefinition/order access::everyone, update: condition added: none → request.time.getHours() >= 8
     ::warning file=order.yaml,line=14,title=SchemaDefinition/order access::role old loses export (nobody counted)
+    ::warning file=order.yaml,line=14,title=SchemaDefinition/order access::role east, read: sees other rows (sees 5 records, then 1 record)
     ");
     let (api, run) = told_of(&access, "-o json --attribute note=a --attribute level=3");
     let report: Value = serde_json::from_str(&run.stdout).unwrap();

@@ -117,6 +117,8 @@ pub(super) fn access_words(change: &AccessChange) -> String {
         (what, None) if what.starts_with("condition") => {
             format!("{who}, {operation}: {what}: {}", from_to("none"))
         }
+        // Through what is everyone's: a condition, or a filter for all.
+        (what, None) if before.is_none() && after.is_none() => format!("{who}, {operation}: {what}"),
         (what, None) => format!("{who}, {operation}: {what}: {}", from_to("all records")),
     };
     format!("{words}{}", rows(change)).replace('\n', " ")
