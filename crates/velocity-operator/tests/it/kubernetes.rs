@@ -40,8 +40,10 @@ pub(crate) fn empty() -> (Client, Option<TempDir>) {
 fn crds() -> Vec<Json> {
     let mut crds: Vec<Json> = velocity_contract::crd::all().into_iter().map(|(_, crd)| crd).collect();
     for crd in &mut crds {
-        crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"] =
+        let schema = &mut crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        schema["properties"]["spec"] =
             json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+        schema.as_object_mut().unwrap().remove("x-kubernetes-validations");
     }
     crds
 }
