@@ -20,7 +20,7 @@ use super::session::refresh_at;
 use super::tokens::{Kept, Tokens};
 use crate::credential_store::{SessionUpdate, StoredSession};
 use crate::error::{AuthError, TokenRefusal};
-use crate::identity::{ActorType, Credential, Identity, IdentityParts};
+use crate::identity::Identity;
 
 /// How long a replica may take that has claimed a refresh. Also how long nobody tries again after one failed.
 const CLAIM_SECONDS: i64 = 10;
@@ -97,23 +97,7 @@ impl Oidc {
         }
         let claimed = StoredSession { generation: session.generation + 1, ..session };
         match self.ask(&claimed, &kept, now).await {
-            Ok(renewal) => {
-                if !self.change(&claimed.id, &renewal.update).await? {
-                    return Err(TokenRefusal::SessionEnded.into());
-                }
-                if !renewal.complete {
-                    return Err(TokenRefusal::ProviderUnavailable.into());
-                }
-                let update = renewal.update;
-                Ok(StoredSession {
-                    roles: update.roles,
-                    attributes: update.attributes,
-                    refresh_at: update.refresh_at,
-                    refresh_token: update.refresh_token,
-                    generation: update.generation + 1,
-                    ..claimed
-                })
-            }
+            Ok(renewal) => self.store_renewal(claimed, renewal).await,
             Err(AuthError::InvalidToken(TokenRefusal::ProviderUnavailable))
                 if now.as_second() < kept.ends =>
             {
@@ -128,6 +112,29 @@ impl Oidc {
                 Err(error)
             }
         }
+    }
+
+    /// The session as it is once the store has what came.
+    async fn store_renewal(
+        &self,
+        session: StoredSession,
+        renewal: Renewal,
+    ) -> Result<StoredSession, AuthError> {
+        let Renewal { update, complete } = renewal;
+        if !self.change(&session.id, &update).await? {
+            return Err(TokenRefusal::SessionEnded.into());
+        }
+        if !complete {
+            return Err(TokenRefusal::ProviderUnavailable.into());
+        }
+        Ok(StoredSession {
+            roles: update.roles,
+            attributes: update.attributes,
+            refresh_at: update.refresh_at,
+            refresh_token: update.refresh_token,
+            generation: update.generation + 1,
+            ..session
+        })
     }
 
     /// Asks the provider. [`TokenRefusal::SessionEnded`]: it wants no more of this session.
@@ -156,17 +163,14 @@ impl Oidc {
         };
         match verify(&provider, &self.strategy.client_id, id_token, expected, now).await {
             Ok(verified) => {
-                let identity = Identity::new(IdentityParts {
-                    actor: verified.claims.actor,
-                    actor_type: ActorType::User,
-                    roles: verified.claims.roles,
-                    attributes: verified.claims.attributes,
-                    strategy: self.name.clone(),
-                    credential: Credential::Session { id: session.id.clone(), csrf: session.csrf.clone() },
-                    scopes: None,
-                    expires_at: session.expires_at,
-                });
-                match identity {
+                let claims = verified.claims;
+                let shown = StoredSession {
+                    actor: claims.actor,
+                    roles: claims.roles,
+                    attributes: claims.attributes,
+                    ..session.clone()
+                };
+                match self.identity(shown) {
                     Ok(identity) if identity.actor() == session.actor => {
                         self.renewal(session, kept, &tokens, Some(&identity), now)
                     }

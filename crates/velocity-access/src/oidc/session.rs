@@ -236,7 +236,7 @@ impl Oidc {
         })
     }
 
-    fn identity(&self, session: StoredSession) -> Result<Identity, TokenRefusal> {
+    pub(super) fn identity(&self, session: StoredSession) -> Result<Identity, TokenRefusal> {
         Ok(Identity::new(IdentityParts {
             actor: session.actor,
             actor_type: ActorType::User,
