@@ -249,7 +249,7 @@ mod tests {
         let found =
             |text: &str| Known::Found(BTreeMap::from([("secret".to_owned(), text.as_bytes().to_vec())]));
         let dev = index.running().values().next().map(Arc::clone).unwrap();
-        assert_eq!(index.secret(&secret, found("one")), [name.clone()]);
+        assert_eq!(index.secret(&secret, found("one")), std::slice::from_ref(&name));
         assert!(index.knows_secrets());
         let first = Arc::clone(&index.running()[&name]);
         index.secret(&secret, found("two"));

@@ -67,7 +67,7 @@ async fn lists_reads_and_exports_show_everyone_exactly_what_is_theirs() {
             match shown(who, record) {
                 Some(wanted) => assert_eq!(reply.is(200).data(), Value::Object(wanted), "{who:?}"),
                 None if record["region"] == "moon" && who == CLERK => {
-                    drop(reply.is_problem(403, "ABAC_DENIED"))
+                    drop(reply.is_problem(403, "ABAC_DENIED"));
                 }
                 None => drop(reply.is_problem(404, "ENTITY_NOT_FOUND")),
             }
