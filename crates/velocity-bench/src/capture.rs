@@ -83,7 +83,11 @@ async fn transaction(server: &Server, orders: &Orders, operation: Operation) -> 
     Ok(Transaction { statements, varying })
 }
 
-/// The statements that the API's login executed.
+/// What the API asks for by itself beside requests, such as what has been revoked, names tables of the platform; no request
+/// that is measured does.
+const HOUSEKEEPING: &str = " platform.";
+
+/// The statements that the API's login executed for requests.
 fn executed(log: &str) -> Vec<Statement> {
     let mut statements: Vec<Statement> = Vec::new();
     let mut open = false;
@@ -96,6 +100,7 @@ fn executed(log: &str) -> Vec<Statement> {
             continue;
         }
         let executed = entry.split_once(" ms  execute ").and_then(|(_, rest)| rest.split_once(": "));
+        let executed = executed.filter(|(_, sql)| !sql.contains(HOUSEKEEPING));
         open = executed.is_some();
         if let Some((_, sql)) = executed {
             statements.push(Statement { sql: sql.to_owned(), parameters: Vec::new() });
