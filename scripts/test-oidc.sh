@@ -64,7 +64,7 @@ if [ "$suites" != protocol ] && [ -n "$optional" ]; then
   fi
   rm -rf "$profile"
 fi
-if ! VELOCITY_OIDC_TOOLS=$(scripts/oidc-tools.sh); then
+if ! VELOCITY_OIDC_TOOLS=$(${optional:+timeout 300} scripts/oidc-tools.sh); then
   [ -n "$optional" ] || exit 1
   echo 'make test-oidc: skipped, the provider could not be installed; nothing of sign-in was tested' >&2
   exit 0
